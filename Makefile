@@ -1,0 +1,44 @@
+# Everything a person does with the project. Each target sets up what is missing first.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help lab report test test-system bench clean-reports
+
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+INSTALLED := $(VENV)/installed
+PIP := $(PYTHON) -m pip --disable-pip-version-check --quiet
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## */\1\t/p' Makefile | expand --tabs 16
+
+lab: $(INSTALLED)  ## open JupyterLab on the notebooks
+	$(PYTHON) -m jupyterlab --notebook-dir notebooks
+
+report: $(INSTALLED)  ## run all notebooks and write their report: make report [RUN=name] [DATA=path]
+	@$(PYTHON) -m ageclf report $(if $(RUN),--run '$(RUN)') $(if $(DATA),--data '$(DATA)')
+
+test: $(INSTALLED)  ## lint, unit tests, all notebooks on the sample, every cell twice
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m pytest tests --ignore tests/system --numprocesses 2 --dist loadfile
+
+test-system: $(INSTALLED)  ## report pages in a browser (needs Debian's chromium)
+	$(PYTHON) -m pytest tests/system
+
+bench: $(INSTALLED)  ## speed and memory, as ratios against a plain baseline
+	@for file in benchmarks/*.py; do $(PYTHON) $$file || exit 1; done
+
+clean-reports: $(INSTALLED)  ## remove what runs wrote under reports/, and nothing else
+	@$(PYTHON) -m ageclf clean-reports
+
+# The last thing that an installation writes is $(INSTALLED). Without it, what is there was cut short: start anew.
+$(INSTALLED): requirements.lock pyproject.toml
+	@test -e $@ || for python in python3.13 python3.12 python3.11 python3; do \
+	  $$python -c 'import ensurepip, sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && \
+	  $$python -m venv --clear $(VENV) && break; \
+	done || { echo 'Python 3.11, 3.12 or 3.13 with its venv module is needed (Debian: apt install python3-venv).' >&2; exit 1; }
+	@rm -f $@
+	@echo 'Installing what requirements.lock names into $(VENV) (minutes, the first time)'
+	@$(PIP) install --requirement requirements.lock
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@

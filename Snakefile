@@ -1,0 +1,62 @@
+# Which notebook needs what. `make report` writes reports/<run>/run.json and starts Snakemake in that folder;
+# by hand: snakemake --snakefile Snakefile --directory reports/<run> --cores all --nolock
+
+from pathlib import Path
+
+import yaml
+
+
+configfile: "run.json"
+
+
+CHECKOUT = Path(workflow.basedir)
+
+# The modules whose edit makes a notebook out of date. `runs` and `report` are not among them, they only execute
+# and show; nor is `plots` for training: a nicer curve is not worth an hour of training again.
+MODULES = {
+    "01_black_edges": "groups images model plots reading sample weights",
+    "02_brightness": "groups images model plots reading sample splitting weights",
+    "03_augmentation": "model plots reading sample weights",
+    "04_training": "groups images model reading sample splitting training weights",
+    "05_evaluation": "evaluation groups images plots reading sample splitting weights",
+    "06_prediction": "evaluation groups images plots reading sample splitting weights",
+}
+AFTER_TRAINING = ["05_evaluation", "06_prediction"]
+FURTHER_OUTPUTS = {"05_evaluation": ["metrics.json", "predictions.parquet"]}
+
+
+rule all:
+    input:
+        [f"{notebook}.ipynb" for notebook in MODULES],
+
+
+# papermill writes to failed/, and only a notebook that ran to its end moves to the run's folder: what is left in
+# failed/ is as far as a notebook got. That file is no `log:` (Snakemake would leave an empty one behind), and neither
+# checkpoints nor training state are outputs (Snakemake deletes the outputs of a rule before it runs).
+for notebook, modules in MODULES.items():
+
+    rule:
+        name:
+            notebook
+        input:
+            source=CHECKOUT / "notebooks" / f"{notebook}.ipynb",
+            modules=[CHECKOUT / "ageclf" / f"{module}.py" for module in modules.split()],
+            training=["04_training.ipynb"] if notebook in AFTER_TRAINING else [],
+        output:
+            notebook=f"{notebook}.ipynb",
+            further=FURTHER_OUTPUTS.get(notebook, []),
+        params:
+            parameters=yaml.safe_dump(config["parameters"][notebook], default_flow_style=True, width=10**6),
+            data=config["data"]["sha256"],
+        threads: workflow.cores if notebook == "04_training" else 1
+        retries: 1  # kernels that start together sometimes race for a port
+        shell:
+            """
+            export IPYTHONDIR="$PWD/.snakemake/ipython/{rule}"
+            mkdir -p "$IPYTHONDIR" failed
+            echo "{rule} started"
+            papermill {input.source:q} failed/{rule}.ipynb --parameters_yaml {params.parameters:q} --no-progress-bar ||
+                {{ echo "{rule} failed after $SECONDS s"; exit 1; }}
+            mv failed/{rule}.ipynb {output.notebook}
+            echo "{rule} done in $SECONDS s"
+            """

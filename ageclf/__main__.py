@@ -1,0 +1,44 @@
+"""`python -m ageclf …`: the command line of `make report` and `make clean-reports`."""
+
+import argparse
+import sys
+
+import ageclf
+from ageclf import report, runs
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m ageclf", description=ageclf.__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    command = commands.add_parser("report", help="execute the notebooks of a run and make its pages")
+    command.add_argument("--run", help="name of a file in runs/; default: sample without a data set, else utkface-cpu")
+    command.add_argument("--data", help="file of faces, or sample; default: what the run file says")
+    command = commands.add_parser("pages", help="make the pages of a run and the index again, executing nothing")
+    command.add_argument("run", help="name of a folder in reports/")
+    commands.add_parser("clean-reports", help="remove what runs wrote under reports/")
+    arguments = parser.parse_args()
+    try:
+        if arguments.command == "report":
+            return make_report(arguments.run, arguments.data)
+        if arguments.command == "pages":
+            report.write_pages(ageclf.ROOT / "reports" / arguments.run)
+            report.write_index(ageclf.ROOT / "reports")
+        else:
+            runs.clean_reports()
+    except (ValueError, FileNotFoundError, BlockingIOError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def make_report(name: str | None, data: str | None) -> int:
+    folder, failures = runs.make_report(name, data)
+    for failure in failures:
+        print("error: {notebook} failed in cell {cell}: {error}".format(**failure), file=sys.stderr)
+        print(f"       as far as it got: {folder / failure['file']}", file=sys.stderr)
+    print(f"The report of {folder.name} is in {folder}; start at {folder.parent / 'index.html'}")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,179 @@
+"""Pages from executed notebooks, and the index of all runs: HTML that loads nothing from anywhere."""
+
+import json
+import re
+import shutil
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import papermill
+from nbconvert import HTMLExporter
+from nbformat import NotebookNode
+
+import ageclf
+
+# What runs write beside the notebooks and their pages.
+RUN_FILES = ("metrics.json", "predictions.parquet", "training.csv", "snakemake.log")
+RUN_FOLDERS = (".snakemake", "tensorboard")
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """Return what a JSON file holds, None where there is no file."""
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def read_report(folder: Path) -> dict[str, Any]:
+    """Return run.json with `metrics` (None before an evaluation) and `failures` of a run's folder.
+
+    `stale` says that the metrics are those of an earlier attempt: the last one failed, and did not make them anew.
+    Raises FileNotFoundError where there is no run.json.
+    """
+    run = read_json(folder / "run.json")
+    if run is None:
+        raise FileNotFoundError(f"there is no run.json in {folder}: no report was made there")
+    metrics, failed = read_json(folder / "metrics.json"), failures(folder)
+    started = datetime.fromisoformat(run["started"]).timestamp()
+    stale = bool(metrics and failed) and (folder / "metrics.json").stat().st_mtime < started
+    return run | {"metrics": metrics, "failures": failed, "stale": stale}
+
+
+def failures(folder: Path) -> list[dict[str, str]]:
+    """Return `notebook`, `cell`, `error` and `file` of each notebook of the run that did not reach its end."""
+    return [
+        {"notebook": path.stem, "file": f"failed/{path.name}"} | describe_failure(path)
+        for path in sorted((folder / "failed").glob("*.ipynb"))
+    ]
+
+
+def describe_failure(path: Path) -> dict[str, str]:
+    """Return the `cell` that raised an error, or was running when the process ended, and the `error`."""
+    try:
+        cells = nbformat.read(path, as_version=4).cells
+    except ValueError:  # killed while papermill wrote it
+        cells = []
+    for cell in (cell for cell in cells if cell.cell_type == "code"):
+        for output in cell.outputs:
+            if output.output_type == "error":
+                error = f"{output.ename}: {' '.join(output.evalue.split())}"
+                return {"cell": f"In [{cell.execution_count}], {cell.id}", "error": error}
+        if cell.metadata.get("papermill", {}).get("status") != "completed":
+            return {"cell": cell.id, "error": "stopped without an error: killed, or out of memory"}
+    return {"cell": "unknown", "error": "stopped without an error: killed, or out of memory"}
+
+
+def executed(folder: Path, run: dict[str, Any]) -> dict[str, NotebookNode]:
+    """Return the run's notebooks that ran to their end, by name, in order."""
+    paths = {name: folder / f"{name}.ipynb" for name in sorted(run["parameters"])}
+    return {name: nbformat.read(path, as_version=4) for name, path in paths.items() if path.exists()}
+
+
+def is_new(notebook: NotebookNode, run: dict[str, Any]) -> bool:
+    """Return whether the last `make report` of the run executed the notebook, and not an earlier one."""
+    start, started = notebook.metadata.papermill.start_time, run["started"]
+    return datetime.fromisoformat(start) >= datetime.fromisoformat(started)
+
+
+def provenance(folder: Path, run: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return, by notebook, the `commit` and `versions` that it ran with: the run's, or those of an earlier one."""
+    now = {"commit": run["commit"], "versions": run["versions"]}
+    unknown = {"commit": None, "versions": {}}
+    notebooks = executed(folder, run)
+    return {name: now if is_new(nb, run) else run["earlier"].get(name, unknown) for name, nb in notebooks.items()}
+
+
+def write_pages(folder: Path) -> list[Path]:
+    """Write <notebook>.html for every executed notebook of a run, each one file, and return their paths.
+
+    A page of a notebook that is no longer there is removed. Raises FileNotFoundError where there is no run.json.
+    """
+    run = read_report(folder)
+    notebooks, code, exporter = executed(folder, run), provenance(folder, run), html_exporter()
+    for name in run["parameters"].keys() - notebooks.keys():
+        (folder / f"{name}.html").unlink(missing_ok=True)
+    for name, notebook in notebooks.items():
+        describe_figures(notebook)
+        page = {
+            "name": name,
+            "title": title(notebook),
+            "parameters": parameters(folder / f"{name}.ipynb", notebook, run),
+            "duration": notebook.metadata.papermill.duration,
+            "ended": notebook.metadata.papermill.end_time,
+            "earlier": not is_new(notebook, run),
+            **code[name],
+        }
+        resources = {"report": {"run": run, "page": page, "pages": list(notebooks)}}
+        html, _ = exporter.from_notebook_node(notebook, resources)
+        write_text(folder / f"{name}.html", html)
+    return [folder / f"{name}.html" for name in notebooks]
+
+
+def html_exporter() -> HTMLExporter:
+    """Return nbconvert's exporter with the template of this package: no code, no prompts, progress bars folded."""
+    return HTMLExporter(
+        template_name="report",
+        extra_template_basedirs=[str(Path(__file__).parent / "templates")],
+        exclude_input=True,
+        exclude_input_prompt=True,
+        exclude_output_prompt=True,
+        exclude_anchor_links=True,
+        preprocessors=["nbconvert.preprocessors.CoalesceStreamsPreprocessor"],
+    )
+
+
+def title(notebook: NotebookNode) -> str:
+    """Return the notebook's first heading."""
+    text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    return re.search(r"^# (.+)$", text, re.MULTILINE)[1]
+
+
+def describe_figures(notebook: NotebookNode) -> None:
+    """Give the cells without an alternative text for their figures the nearest heading above, in place."""
+    heading = ""
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            heading = (re.findall(r"^#+ (.+)$", cell.source, re.MULTILINE) or [heading])[-1]
+        else:
+            cell.metadata.setdefault("alt", f"Figure: {heading}")
+
+
+def parameters(path: Path, notebook: NotebookNode, run: dict[str, Any]) -> list[tuple[str, Any, str]]:
+    """Return name, value and explanation of each parameter that the notebook ran with."""
+    given = {**notebook.metadata.papermill.parameters, "data": run["data"]["name"]}
+    known = papermill.inspect_notebook(path)
+    return [(name, given.get(name, known[name]["default"].strip("\"'")), known[name]["help"]) for name in known]
+
+
+def write_index(reports: Path) -> Path:
+    """Write index.html, a table of all runs below `reports`, newest first, and return its path."""
+    runs = []
+    for folder in (path.parent for path in reports.glob("*/run.json")):
+        pages = [page.stem for page in sorted(folder.glob("*.html"))]
+        runs.append(read_report(folder) | {"folder": folder.name, "pages": pages})
+    runs.sort(key=lambda run: run["started"], reverse=True)
+    html = html_exporter().environment.get_template("runs.html.j2").render(runs=runs)
+    return write_text(reports / "index.html", html)
+
+
+def write_text(path: Path, text: str) -> Path:
+    """Write a text file in one go and return its path."""
+    ageclf.write_aside(path, lambda aside: aside.write_text(text, encoding="utf-8"))
+    return path
+
+
+def remove_run_outputs(folder: Path) -> None:
+    """Remove what runs wrote in a run's folder, and the folder when nothing else is in it.
+
+    run.json goes last, so that a removal that was cut short can be repeated.
+    """
+    for name in read_json(folder / "run.json")["parameters"]:
+        for path in (folder / f"{name}.ipynb", folder / f"{name}.html", folder / "failed" / f"{name}.ipynb"):
+            path.unlink(missing_ok=True)
+    for name in RUN_FOLDERS:
+        shutil.rmtree(folder / name, ignore_errors=True)
+    for name in (*RUN_FILES, "run.json"):
+        (folder / name).unlink(missing_ok=True)
+    for empty in (folder / "failed", folder):
+        if empty.is_dir() and not any(empty.iterdir()):
+            empty.rmdir()

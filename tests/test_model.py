@@ -1,0 +1,62 @@
+"""The network takes raw grey values; augmentation acts in training only and fills with black."""
+
+import numpy as np
+import pytest
+
+from ageclf.model import augmentation, build_network
+from ageclf.weights import keras
+
+
+@pytest.fixture(scope="module")
+def faces() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (8, 48, 48, 1)).astype("float32")
+
+
+def test_probabilities_add_up_and_ignore_augmentation_outside_training(faces):
+    keras.utils.set_random_seed(0)
+    model = build_network(augment=augmentation())
+    first, second = (np.asarray(model(faces, training=False)) for _ in range(2))
+    assert first.shape == (8, 6)
+    np.testing.assert_allclose(first.sum(axis=1), 1, atol=1e-6)
+    np.testing.assert_array_equal(first, second)
+    np.testing.assert_allclose(model.predict(faces, verbose=0), first, atol=1e-6)
+
+
+def test_small_network_has_the_documented_size():
+    assert build_network().count_params() == pytest.approx(1.6e6, rel=0.01)
+
+
+def test_moves_uncover_black_although_brightness_is_raised():
+    white = np.full((64, 48, 48, 1), 255, "float32")
+    moved = np.asarray(augmentation(brightness=0.2, translation=0.1, rotation=0.05)(white, training=True))
+    assert moved.min() == 0
+    assert moved[:, 20:28, 20:28].min() >= 255 * 0.8 - 1e-3  # the middle is never uncovered, only darkened
+
+
+@pytest.mark.parametrize("change", ["flip", "brightness", "translation", "rotation"])
+def test_each_augmentation_acts_alone_and_repeats_with_its_seed(faces, change):
+    nothing = {"flip": False, "brightness": 0.0, "translation": 0.0, "rotation": 0.0}
+    strength = {"flip": True, "brightness": 0.2, "translation": 0.1, "rotation": 0.05}[change]
+    augmented = [np.asarray(augmentation(**{**nothing, change: strength}, seed=3)(faces, training=True)) for _ in "ab"]
+    assert not np.array_equal(augmented[0], faces)
+    np.testing.assert_array_equal(augmented[0], augmented[1])
+
+
+def test_no_augmentation_changes_nothing(faces):
+    unchanged = augmentation(flip=False, brightness=0, translation=0, rotation=0)(faces, training=True)
+    np.testing.assert_array_equal(unchanged, faces)
+
+
+@pytest.mark.parametrize(("backbone", "own"), [("EfficientNetV2B0", False), ("EfficientNetV2S", True)])
+def test_each_efficientnet_is_rescaled_once(backbone, own):
+    """S, M and L by the network's own layer, B0–B3 by the layers that Keras builds into the backbone."""
+    model = build_network(backbone, image_size=32)
+    inside = {type(layer).__name__ for layer in model.get_layer("backbone").layers}
+    assert ("rescale" in [layer.name for layer in model.layers]) is own
+    assert ("Rescaling" in inside) is not own
+    assert model.output_shape == (None, 6)
+
+
+def test_unknown_backbone_is_refused_with_those_that_exist():
+    with pytest.raises(ValueError, match="small, EfficientNetV2B0"):
+        build_network("ResNet50")

@@ -1,0 +1,102 @@
+"""The notebooks as they lie in version control, and all of them executed on the sample, twice."""
+
+import ast
+import json
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import papermill
+import pytest
+
+NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
+SINGLE_THREAD = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "OMP_NUM_THREADS": "1"}
+
+
+def code_cells(path: Path) -> list[nbformat.NotebookNode]:
+    return [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+
+
+def run(*command: object, root: Path) -> subprocess.CompletedProcess:
+    """Run a Python module with its data, checkpoints and reports below `root`, and one thread: results repeat."""
+    environment = {**os.environ, **SINGLE_THREAD, "AGECLF_ROOT": str(root)}
+    environment.pop("AGECLF_DATA", None)
+    command = [sys.executable, "-m", *map(str, command)]
+    return subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebook_is_stored_clean_and_short(path):
+    cells = code_cells(path)
+    assert not any(cell.outputs or cell.execution_count for cell in cells), "stored without outputs"
+    lines = [len(cell.source.splitlines()) for cell in cells if "parameters" not in cell.metadata.get("tags", [])]
+    assert len(cells) <= 25
+    assert statistics.median(lines) <= 5
+    assert nbformat.read(path, as_version=4).cells[0].source.startswith("# ")
+    for cell in cells:
+        defined = [
+            node for node in ast.walk(ast.parse(cell.source)) if isinstance(node, ast.FunctionDef | ast.ClassDef)
+        ]
+        assert not defined, f"{cell.id} defines {defined[0].name}; that belongs to ageclf/"
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_every_parameter_has_a_type_and_an_explanation(path):
+    parameters = papermill.inspect_notebook(path)
+    assert parameters
+    for name, parameter in parameters.items():
+        assert parameter["inferred_type_name"] != "None", f"{name} has no type"
+        assert parameter["help"], f"{name} has no explanation"
+
+
+def test_a_parameter_means_the_same_in_every_notebook():
+    known: dict[str, tuple[str, str]] = {}
+    for path in NOTEBOOKS:
+        for name, parameter in papermill.inspect_notebook(path).items():
+            if name not in ("part", "run", "checkpoint", "seed"):  # what they are for differs
+                meaning = (parameter["inferred_type_name"], parameter["default"])
+                assert known.setdefault(name, meaning) == meaning, f"{name} in {path.name}"
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_cells_whose_output_is_not_compared_say_why(path):
+    for cell in code_cells(path):
+        if "nbval-ignore-output" in cell.metadata.get("tags", []):
+            assert "not compared" in cell.source.splitlines()[0]
+
+
+@pytest.fixture(scope="module")
+def sample_report(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("root")
+    done = run("ageclf", "report", "--run", "sample", root=root)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return root / "reports" / "sample"
+
+
+def test_every_notebook_runs_on_the_sample(sample_report):
+    assert [path.name for path in sorted(sample_report.glob("*.ipynb"))] == [path.name for path in NOTEBOOKS]
+    assert [path.stem for path in sorted(sample_report.glob("*.html"))] == [path.stem for path in NOTEBOOKS]
+    assert not (sample_report / "failed").exists()
+
+
+def test_the_default_network_learns_the_sample(sample_report):
+    metrics = json.loads((sample_report / "metrics.json").read_text())
+    assert metrics["data"]["synthetic"]
+    network, baseline = metrics["measures"]["accuracy"], metrics["baselines"]["majority"]["accuracy"]
+    assert network["value"] >= baseline["value"] + 0.15
+
+
+def test_every_cell_gives_the_same_output_a_second_time(sample_report, tmp_path):
+    """nbval on the executed copies, in order, in a root without any state of the first time."""
+    copies = [shutil.copy(path, tmp_path) for path in sorted(sample_report.glob("*.ipynb"))]
+    done = run(
+        "pytest", "--nbval", "--nbval-current-env", "-p", "no:cacheprovider", "-p", "no:xdist", *copies, root=tmp_path
+    )
+    assert done.returncode == 0, done.stdout[-5000:]
+    compared = sum(len(code_cells(Path(path))) for path in copies)
+    assert re.search(rf"\b{compared} passed", done.stdout), "every cell is executed and compared"

@@ -1,0 +1,46 @@
+"""What is installed: the lock file, the conda environment, and a package that imports fast."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+
+CHECKOUT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
+
+
+def locked() -> list[Requirement]:
+    return [Requirement(line) for line in (CHECKOUT / "requirements.lock").read_text().splitlines()]
+
+
+def test_lock_file_holds_names_and_versions_only():
+    for line in (CHECKOUT / "requirements.lock").read_text().splitlines():
+        assert re.fullmatch(r"[a-z0-9-]+==[\w.]+( ; .+)?", line), line
+
+
+def test_lock_file_pins_every_dependency_within_its_range():
+    pinned = {}
+    for requirement in locked():
+        pinned.setdefault(requirement.name, []).append(next(iter(requirement.specifier)).version)
+    for line in PROJECT["dependencies"] + PROJECT["optional-dependencies"]["dev"]:
+        wanted = Requirement(line)
+        assert all(version in wanted.specifier for version in pinned[wanted.name]), line
+
+
+def test_conda_environment_installs_the_lock_file_and_the_package():
+    environment = yaml.safe_load((CHECKOUT / "environment.yml").read_text())
+    python, _, pip = environment["dependencies"]
+    assert pip["pip"] == ["-r requirements.lock", "-e ."]
+    assert python.removeprefix("python=") in SpecifierSet(PROJECT["requires-python"])
+
+
+def test_importing_the_package_does_not_import_keras():
+    modules = "ageclf.evaluation, ageclf.plots, ageclf.reading, ageclf.report, ageclf.runs, ageclf.splitting"
+    code = f"import sys, ageclf, {modules}; print({{'keras', 'tensorflow'}} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

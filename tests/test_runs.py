@@ -1,0 +1,296 @@
+"""Run files, and what Snakemake makes of them: in a checkout of its own with six notebooks of one line each."""
+
+import ast
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import nbformat
+import pytest
+import yaml
+from nbformat import v4
+
+import ageclf
+from ageclf import runs
+
+PARAMETERS = 'data: str = "auto"  # faces\nrun: str = "lab"  # name\nseed: int = 0  # order'
+NOTEBOOKS = {  # name: its further parameters, and what it does
+    "01_black_edges": ("", ""),
+    "02_brightness": ("share: float = 0.5  # of the faces\nbad: bool = False  # raises an error", "assert not bad"),
+    "03_augmentation": ("", ""),
+    "04_training": (
+        "epochs: int = 2  # passes\nbad: bool = False  # raises an error",
+        "assert not bad\nimport ageclf\npath = ageclf.resolve(f'checkpoint/{run}.keras')\n"
+        "path.parent.mkdir(exist_ok=True)\npath.touch()",
+    ),
+    "05_evaluation": (
+        'part: str = "val"  # of the faces',
+        "from pathlib import Path\nPath('metrics.json').write_text('null')\nPath('predictions.parquet').touch()",
+    ),
+    "06_prediction": ("", ""),
+}
+
+
+def make_checkout(folder):
+    """Write a project with tiny notebooks, the real package and the real Snakefile; return its folder."""
+    root = runs.CHECKOUT
+    shutil.copytree(root / "ageclf", folder / "ageclf", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(root / "Snakefile", folder)
+    (folder / "runs").mkdir()
+    (folder / "notebooks").mkdir()
+    for name, (parameters, code) in NOTEBOOKS.items():
+        first = v4.new_code_cell(f"{PARAMETERS}\n{parameters}", metadata={"tags": ["parameters"]}, id="settings")
+        cells = [v4.new_markdown_cell(f"# {name}", id="title"), first, v4.new_code_cell(code, id="work")]
+        notebook = v4.new_notebook(cells=cells)
+        notebook.metadata["kernelspec"] = {"name": "python3", "language": "python", "display_name": "Python 3"}
+        nbformat.write(notebook, folder / "notebooks" / f"{name}.ipynb")
+    write_run(folder, "sample", {"common": {"data": "sample"}})
+    return folder
+
+
+def write_run(checkout, name, sections):
+    (checkout / "runs" / f"{name}.yaml").write_text(yaml.safe_dump(sections))
+
+
+@pytest.fixture
+def checkout(tmp_path, monkeypatch):
+    """A checkout for functions that are called in this process; nothing is executed in it."""
+    folder = make_checkout(tmp_path / "checkout")
+    monkeypatch.setattr(runs, "CHECKOUT", folder)
+    monkeypatch.setattr(ageclf, "ROOT", folder)
+    monkeypatch.delenv("AGECLF_DATA", raising=False)
+    return folder
+
+
+def make_report(checkout, *arguments):
+    """Run `python -m ageclf report` in a checkout, with that checkout's package."""
+    environment = {key: value for key, value in os.environ.items() if key not in ("AGECLF_ROOT", "AGECLF_DATA")}
+    command = [sys.executable, "-m", "ageclf", "report", *arguments]
+    return subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True)
+
+
+def out_of_date(folder):
+    """Return the notebooks that Snakemake would execute now."""
+    plan = dry_run(folder.parents[1], folder)
+    return set(re.findall(r"rule (\w+):", plan)) - {"all"}
+
+
+def dry_run(checkout, folder):
+    command = [sys.executable, "-m", "snakemake", "--snakefile", checkout / "Snakefile", "--directory", folder]
+    command += ["--dry-run", "--nolock", "--cores", "1"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+# Run files
+
+
+@pytest.mark.parametrize("name", [path.stem for path in sorted((runs.CHECKOUT / "runs").glob("*.yaml"))])
+def test_shipped_run_files_agree_with_the_notebooks(name):
+    parameters = runs.read_run(name)
+    assert parameters["05_evaluation"]["part"] == "test"
+    assert parameters["04_training"]["run"] == name
+
+
+def test_common_values_reach_the_notebooks_that_know_them(checkout):
+    write_run(checkout, "mine", {"common": {"seed": 3, "epochs": 5}, "05_evaluation": {"part": "test", "seed": 4}})
+    parameters = runs.read_run("mine")
+    assert parameters["01_black_edges"] == {"data": "auto", "run": "mine", "seed": 3}
+    assert parameters["04_training"] == {"data": "auto", "run": "mine", "seed": 3, "epochs": 5}
+    assert parameters["05_evaluation"] == {"data": "auto", "run": "mine", "seed": 4, "part": "test"}
+
+
+@pytest.mark.parametrize(
+    ("sections", "message"),
+    [
+        ({"04_trainig": {"epochs": 1}}, r"runs/mine.yaml: '04_trainig'.* '04_training'"),
+        ({"04_training": {"epoch": 1}}, r"runs/mine.yaml, 04_training: 'epoch'.* 'epochs'"),
+        ({"common": {"sead": 1}}, r"runs/mine.yaml, common: 'sead'.* 'seed'"),
+        ({"05_evaluation": {"data": "x.csv"}}, r"05_evaluation: 'data' is not known here"),
+        ({"common": {"run": "x"}}, r"common: 'run' is not known here"),
+        ({"04_training": ["epochs"]}, r"runs/mine.yaml: 04_training must be of type dict"),
+        ({"04_training": {"epochs": 2.5}}, r"epochs must be of type int, got 2.5"),
+        ({"04_training": {"epochs": True}}, r"epochs must be of type int, got True"),
+        ({"02_brightness": {"share": "1e-3"}}, r"share must be of type float, got '1e-3'.*0.001"),
+    ],
+)
+def test_what_no_notebook_knows_is_refused_with_the_nearest_name(checkout, sections, message):
+    write_run(checkout, "mine", sections)
+    with pytest.raises(ValueError, match=message):
+        runs.read_run("mine")
+
+
+def test_an_int_will_do_for_a_float(checkout):
+    write_run(checkout, "mine", {"02_brightness": {"share": 1}})
+    assert runs.read_run("mine")["02_brightness"]["share"] == 1
+
+
+def test_an_unknown_run_and_broken_yaml_give_one_sentence(checkout):
+    with pytest.raises(FileNotFoundError, match=r"runs/smaple.yaml.*sample"):
+        runs.read_run("smaple")
+    (checkout / "runs" / "mine.yaml").write_text("common: {seed: 1")
+    with pytest.raises(ValueError, match=r"^runs/mine.yaml is not valid YAML: [^\n]*line 1[^\n]*$"):
+        runs.read_run("mine")
+
+
+# Data, lock, description
+
+
+def test_a_run_on_faces_never_takes_the_sample_instead(checkout):
+    write_run(checkout, "utkface", {"common": {"data": "auto"}})
+    for data in (None, "auto", "sample"):
+        with pytest.raises(FileNotFoundError, match="'utkface' needs a data set"):
+            runs.make_report("utkface", data)
+    assert not (checkout / "reports").exists()
+
+
+def test_one_report_of_a_run_at_a_time(tmp_path):
+    with runs.locked(tmp_path / "a"):
+        with pytest.raises(BlockingIOError, match="'a' is being made already"), runs.locked(tmp_path / "a"):
+            pass
+        with runs.locked(tmp_path / "b"):
+            pass
+    with runs.locked(tmp_path / "a"):
+        pass
+
+
+def test_a_report_on_other_data_starts_clean_but_keeps_a_persons_files(tmp_path):
+    data = {"name": "a.csv", "sha256": "a" * 64, "synthetic": False, "rows": 1}
+    runs.describe(tmp_path, {"01_black_edges": {}}, data)
+    for name in ("01_black_edges.html", "metrics.json", "notes.txt"):
+        (tmp_path / name).touch()
+    runs.describe(tmp_path, {"01_black_edges": {}}, data)
+    assert (tmp_path / "metrics.json").exists()
+    runs.describe(tmp_path, {"01_black_edges": {}}, {**data, "sha256": "b" * 64})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["notes.txt", "run.json"]
+
+
+def test_the_commit_is_dirty_when_files_differ_from_it_and_none_outside_git(tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, "CHECKOUT", tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert runs.code()["commit"] is None
+    for command in ("init", "add .", "-c user.name=a -c user.email=a@b commit --message c"):
+        (tmp_path / "file").write_text("one")
+        subprocess.run(["git", *command.split()], cwd=tmp_path, check=True, capture_output=True)
+    assert re.fullmatch(r"[0-9a-f]{7,}", runs.code()["commit"])
+    (tmp_path / "file").write_text("two")
+    assert runs.code()["commit"].endswith("-dirty")
+
+
+# Snakemake
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A report of the tiny notebooks: the finished process and the run's folder."""
+    checkout = make_checkout(tmp_path_factory.mktemp("made") / "a checkout")
+    return make_report(checkout), checkout / "reports" / "sample"
+
+
+def test_a_report_has_every_notebook_and_page_and_says_where_it_is(made):
+    process, folder = made
+    assert process.returncode == 0, process.stderr
+    for name in NOTEBOOKS:
+        assert (folder / f"{name}.ipynb").exists()
+        assert (folder / f"{name}.html").exists()
+        assert f"{name} done in" in process.stdout
+    assert process.stdout.splitlines()[-1].endswith(f"start at {folder.parent / 'index.html'}")
+    assert process.stderr == ""
+    assert not (folder / "failed").exists()
+
+
+def test_run_json_says_what_ran(made):
+    run = json.loads((made[1] / "run.json").read_text())
+    assert (run["schema"], run["run"], run["data"]["name"], run["data"]["synthetic"]) == (1, "sample", "sample", True)
+    assert run["data"]["rows"] > 0
+    assert run["parameters"]["05_evaluation"] == {"data": "sample", "run": "sample"}
+    assert {"python", "keras", "tensorflow", "numpy", "pandas", "scikit-learn"} == set(run["versions"])
+
+
+def test_nothing_runs_twice(made):
+    assert out_of_date(made[1]) == set()
+
+
+@pytest.mark.parametrize(
+    ("module", "stale"),
+    [
+        ("plots", {"01_black_edges", "02_brightness", "03_augmentation", "05_evaluation", "06_prediction"}),
+        ("training", {"04_training", "05_evaluation", "06_prediction"}),
+        ("report", set()),
+    ],
+)
+def test_an_edit_of_a_module_reruns_what_uses_it(made, module, stale):
+    path = made[1].parents[1] / "ageclf" / f"{module}.py"
+    text = path.read_text()
+    path.write_text(text + "# edited")
+    assert out_of_date(made[1]) == stale
+    path.write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("notebook", "changed", "stale"),
+    [
+        ("05_evaluation", {"part": "test"}, {"05_evaluation"}),
+        ("04_training", {"epochs": 3}, {"04_training", "05_evaluation", "06_prediction"}),
+    ],
+)
+def test_a_changed_parameter_reruns_what_it_touches(made, notebook, changed, stale):
+    path = made[1] / "run.json"
+    text = path.read_text()
+    run = json.loads(text)
+    run["parameters"][notebook].update(changed)
+    path.write_text(json.dumps(run))
+    assert out_of_date(made[1]) == stale
+    path.write_text(text)
+
+
+def test_a_deleted_checkpoint_is_trained_again(made):
+    checkpoint = made[1].parents[1] / "checkpoint" / "sample.keras"
+    checkpoint.unlink()
+    process = make_report(made[1].parents[1])
+    assert checkpoint.exists()
+    assert "04_training done" in process.stdout
+    assert "01_black_edges started" not in process.stdout
+
+
+def test_a_failed_notebook_keeps_its_copy_and_names_its_cell_and_the_others_go_on(tmp_path):
+    checkout = make_checkout(tmp_path / "checkout")
+    write_run(checkout, "broken", {"common": {"data": "sample"}, "04_training": {"bad": True}})
+    process = make_report(checkout, "--run", "broken")
+    folder = checkout / "reports" / "broken"
+    assert process.returncode == 1
+    assert "error: 04_training failed in cell In [3], work: AssertionError" in process.stderr
+    assert str(folder / "failed" / "04_training.ipynb") in process.stderr
+    assert "Traceback" not in process.stderr
+    assert sorted(path.name for path in folder.glob("*.html")) == [f"{name}.html" for name in list(NOTEBOOKS)[:3]]
+    assert "04 training failed" in (checkout / "reports" / "index.html").read_text()
+    assert [path.name for path in (folder / "failed").iterdir()] == ["04_training.ipynb"]
+
+
+def imports(source):
+    """Return the modules of the package that a source imports."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and node.module == "ageclf":
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("ageclf."):
+            found.add(node.module.split(".")[1])
+    return {name for name in found if (runs.CHECKOUT / "ageclf" / f"{name}.py").exists()}
+
+
+def test_the_snakefile_names_the_modules_that_each_notebook_uses(tmp_path):
+    names = [path.stem for path in sorted((runs.CHECKOUT / "notebooks").glob("*.ipynb"))]
+    run = {"parameters": {name: {} for name in names}, "data": {"sha256": ""}}
+    (tmp_path / "run.json").write_text(json.dumps(run))
+    plan = dry_run(runs.CHECKOUT, tmp_path)
+    for name in names:
+        notebook = nbformat.read(runs.CHECKOUT / "notebooks" / f"{name}.ipynb", as_version=4)
+        used, new = set(), imports("\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code"))
+        while new:
+            used |= new
+            new = {more for one in new for more in imports((runs.CHECKOUT / "ageclf" / f"{one}.py").read_text())} - used
+        used -= {"runs", "report"} | ({"plots"} if name == "04_training" else set())
+        listed = set(re.findall(r"/ageclf/(\w+)\.py", re.search(rf"rule {name}:\n +input: (.+)", plan)[1]))
+        assert listed == used, name
