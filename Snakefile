@@ -11,8 +11,8 @@ configfile: "run.json"
 
 CHECKOUT = Path(workflow.basedir)
 
-# The modules whose edit makes a notebook out of date. `runs` and `report` are not among them, they only execute
-# and show; nor is `plots` for training: a nicer curve is not worth an hour of training again.
+# The modules whose edit makes a notebook out of date. Training leaves out `plots`: a nicer curve is not worth an hour
+# of training again.
 MODULES = {
     "01_black_edges": "groups images model plots reading sample weights",
     "02_brightness": "groups images model plots reading sample splitting weights",

@@ -1,14 +1,18 @@
 """Six age groups from 48×48 grey faces: the thin package behind the notebooks."""
 
 import hashlib
+import importlib.metadata
 import os
+import platform
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 __version__ = "0.1.0"
 
+CHECKOUT = Path(__file__).parents[1].resolve()
 # data/, checkpoint/ and reports/ lie under ROOT: the checkout, unless a test or a cluster job says otherwise.
-ROOT = Path(os.environ.get("AGECLF_ROOT") or Path(__file__).parent.parent).resolve()
+ROOT = Path(os.environ.get("AGECLF_ROOT") or CHECKOUT).resolve()
 
 
 def resolve(path: str | Path) -> Path:
@@ -31,3 +35,15 @@ def sha256(path: Path) -> str:
     """Return the SHA-256 of a file's content, 64 hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def code() -> dict[str, str | dict[str, str] | None]:
+    """Return `commit`, the checkout's (-dirty when files differ from it, None outside git), and `versions`."""
+    try:
+        describe = ["git", "describe", "--always", "--dirty", "--exclude=*"]
+        commit = subprocess.run(describe, cwd=CHECKOUT, capture_output=True, text=True).stdout.strip() or None
+    except FileNotFoundError:  # no git on this machine
+        commit = None
+    packages = ("keras", "numpy", "pandas", "scikit-learn", "tensorflow")
+    versions = {package: importlib.metadata.version(package) for package in packages}
+    return {"commit": commit, "versions": {"python": platform.python_version(), **versions}}

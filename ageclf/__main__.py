@@ -28,6 +28,9 @@ def main() -> int:
     except (ValueError, FileNotFoundError, BlockingIOError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("stopped; what is done is kept, and the next `make report` goes on from there", file=sys.stderr)
+        return 130
     return 0
 
 

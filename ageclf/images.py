@@ -73,18 +73,17 @@ def _low_frequencies(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     of them leave out, float32 (n, 73); odd ones, float32 (n, 72)."""
     size = images.shape[1]
     basis = dct(np.eye(size), axis=0, norm="ortho")[:FREQUENCIES]
-    even, odd = [np.empty((0, FREQUENCIES**2 // 2 + 1))], [np.empty((0, FREQUENCIES**2 // 2))]
+    even = np.empty((len(images), FREQUENCIES, FREQUENCIES // 2), dtype=np.float32)
+    odd, rest = np.empty_like(even), np.empty((len(images), 1), dtype=np.float32)
     for i in range(0, len(images), BLOCK):
         block = images[i : i + BLOCK].astype(np.float64)
-        low = basis @ block @ basis.T
-        length = size * block.std(axis=(1, 2))
-        # Without its mean a picture of one grey value is nothing: let its mean stand for it.
-        low[:, 0, 0] = length == 0
-        low /= np.where(length == 0, 1, length)[:, None, None]
-        rest = np.sqrt(np.maximum(0, 1 - (low**2).sum(axis=(1, 2))))
-        even.append(np.column_stack([low[:, :, ::2].reshape(len(block), -1), rest]).astype(np.float32))
-        odd.append(low[:, :, 1::2].reshape(len(block), -1).astype(np.float32))
-    return np.concatenate(even), np.concatenate(odd)
+        length = size * block.std(axis=(1, 2), keepdims=True)
+        low = basis @ block @ basis.T / np.where(length == 0, 1, length)
+        low[:, 0, 0] = 0  # the mean
+        even[i : i + BLOCK], odd[i : i + BLOCK] = low[:, :, ::2], low[:, :, 1::2]
+        rest[i : i + BLOCK, 0] = np.sqrt(np.maximum(0, 1 - (low**2).sum(axis=(1, 2))))
+    flat = (len(images), FREQUENCIES**2 // 2)
+    return np.hstack([even.reshape(flat), rest]), odd.reshape(flat)
 
 
 def _verified(images: np.ndarray, pairs: np.ndarray, threshold: float) -> np.ndarray:

@@ -4,11 +4,8 @@ import ast
 import contextlib
 import difflib
 import fcntl
-import importlib.metadata
 import json
 import os
-import platform
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -22,8 +19,7 @@ import yaml
 import ageclf
 from ageclf import reading, report
 
-CHECKOUT = Path(__file__).parents[1]
-PACKAGES = ("keras", "numpy", "pandas", "scikit-learn", "tensorflow")
+CHECKOUT = ageclf.CHECKOUT
 
 
 def read_run(name: str) -> dict[str, dict[str, Any]]:
@@ -106,7 +102,8 @@ def make_report(name: str | None = None, data: str | None = None) -> tuple[Path,
         report.write_pages(folder)
         report.write_index(folder.parent)
     if status and not failed:
-        raise ValueError(f"no notebook failed, but Snakemake did:\n{(folder / 'snakemake.log').read_text()}")
+        log = folder / "snakemake.log"
+        raise ValueError("\n".join([f"Snakemake stopped, see {log}; its end:", *log.read_text().splitlines()[-20:]]))
     return folder, failed
 
 
@@ -139,21 +136,12 @@ def describe(folder: Path, parameters: dict[str, dict[str, Any]], data: dict[str
         "run": folder.name,
         "data": data,
         "parameters": parameters,
-        **code(),
+        **ageclf.code(),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "earlier": report.provenance(folder, previous) if previous else {},
     }
     text = json.dumps(run, indent=1, ensure_ascii=False)
     ageclf.write_aside(folder / "run.json", lambda aside: aside.write_text(text, encoding="utf-8"))
-
-
-def code() -> dict[str, Any]:
-    """Return `commit`, the checkout's (-dirty when files differ from it, None outside git), and `versions`."""
-    git = shutil.which("git") or "false"
-    describe = [git, "describe", "--always", "--dirty", "--exclude=*"]
-    commit = subprocess.run(describe, cwd=CHECKOUT, capture_output=True, text=True).stdout.strip() or None
-    versions = {package: importlib.metadata.version(package) for package in PACKAGES}
-    return {"commit": commit, "versions": {"python": platform.python_version(), **versions}}
 
 
 def execute(folder: Path, lock: IO[str]) -> int:
@@ -162,6 +150,8 @@ def execute(folder: Path, lock: IO[str]) -> int:
     Each notebook's start and end goes to standard output, all else to snakemake.log. Snakemake gets the lock too, so
     that it stays locked when this process dies first.
     """
+    for failure in report.failures(folder):  # of an earlier attempt
+        (folder / failure["file"]).unlink()
     command = [sys.executable, "-m", "snakemake", "--snakefile", CHECKOUT / "Snakefile", "--directory", folder]
     command += ["--cores", "all", "--nolock", "--rerun-incomplete", "--keep-going"]
     if not (ageclf.ROOT / "checkpoint" / f"{folder.name}.keras").exists():
@@ -172,8 +162,9 @@ def execute(folder: Path, lock: IO[str]) -> int:
         snakemake = subprocess.Popen(command, stderr=log, env=environment, pass_fds=[lock.fileno()])
         try:
             return snakemake.wait()
-        except KeyboardInterrupt:  # it got the signal too, and stops its jobs
-            return snakemake.wait()
+        except KeyboardInterrupt:  # Snakemake got the signal too, and stops its jobs
+            snakemake.wait()
+            raise
 
 
 def clean_reports() -> None:

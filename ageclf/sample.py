@@ -16,8 +16,8 @@ def draw_sample(n: int = 600, seed: int = 0) -> tuple[np.ndarray, pd.DataFrame]:
 
     Age shows in the proportions of the head, in wrinkles, hairline and grey hair; ethnicity and gender hardly
     show. As in UTKFace there are black borders, uneven brightness, and near-duplicates with conflicting
-    ages: up to `PLANTED_PAIRS` faces come twice, the second time brighter or darker, with another age, every other
-    one mirrored; `img_name` ends with the same number then.
+    ages: up to `PLANTED_PAIRS` faces come twice, the second time brighter or darker, every other one mirrored,
+    with an age of another group; `img_name` ends with the same number then.
     """
     rng = np.random.default_rng(seed)
     group = np.searchsorted(np.cumsum(GROUP_SHARES)[:-1], (np.arange(n) + 0.5) / n, side="right")
@@ -54,7 +54,6 @@ def _pairs_of_other_groups(group: np.ndarray, rng: np.random.Generator) -> tuple
 
 def _draw(age: np.ndarray, ethnicity: np.ndarray, gender: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Draw a face for each age, float (n, 48, 48): grey values about 0–255, before light and crop."""
-
     vary = _varier(len(age), rng)
     age, ethnicity, gender = (column[:, None, None].astype(np.float32) for column in (age, ethnicity, gender))
     child = np.exp(-age / 11)  # 1 at birth, 0.2 at 18

@@ -79,6 +79,13 @@ def test_pictures_and_columns_arrive_unchanged(write, images):
     assert list(faces.bad) == ["row", "column", "reason"]
 
 
+def test_selected_faces_keep_pictures_and_table_together(write, images):
+    faces = load_faces(write()).select(np.array([True, False, True]))
+    np.testing.assert_array_equal(faces.images, images[[0, 2]])
+    assert faces.table["row"].tolist() == [0, 2]
+    assert faces.table.index.tolist() == [0, 1]
+
+
 def test_every_grey_value_is_read_as_itself_in_every_place(write, table):
     numbers = np.arange(48 * 48)
     for shift, row in ((0, 0), (100, 1), (250, 2)):
@@ -125,6 +132,12 @@ def test_columns_may_come_in_any_order_with_others_between(write, table, images)
 def test_byte_order_mark_and_windows_line_ends_are_accepted(write, images):
     path = write(encoding="utf-8-sig", lineterminator="\r\n")
     assert path.read_bytes().startswith(b"\xef\xbb\xbfage")
+    np.testing.assert_array_equal(load_faces(path).images, images)
+
+
+def test_a_comma_at_the_end_of_every_row_shifts_nothing(write, images):
+    path = write()
+    path.write_text(path.read_text().replace("\n", ",\n").replace("pixels,", "pixels"))
     np.testing.assert_array_equal(load_faces(path).images, images)
 
 
@@ -181,9 +194,7 @@ def test_a_row_without_pixels_is_refused(write):
 
 @pytest.mark.parametrize("age", ["-1", "121", "25.5", "", "old", "inf", "1e30"])
 def test_an_age_that_is_none_is_refused(write, age):
-    with pytest.raises(
-        ValueError, match=f"data row 1 .*column age: found '{age}', expected a whole number from 0 to 120"
-    ):
+    with pytest.raises(ValueError, match=f"data row 1 .*column age: found '{age}', expected whole numbers 0–120"):
         load_faces(write(1, "age", age))
 
 

@@ -27,20 +27,6 @@ def test_checkpoint_gives_the_same_probabilities_and_provenance(tmp_path):
     assert path.stat().st_size < 1.1 * 4 * model.count_params() + 200_000, "no optimizer state in a checkpoint"
 
 
-def test_a_save_that_fails_leaves_the_old_checkpoint(tmp_path):
-    path = tmp_path / "some.keras"
-    path.write_bytes(b"old")
-
-    def fail(aside):
-        aside.write_bytes(b"half")
-        raise OSError("disk full")
-
-    with pytest.raises(OSError, match="disk full"):
-        ageclf.write_aside(path, fail)
-    assert path.read_bytes() == b"old"
-    assert list(tmp_path.iterdir()) == [path]
-
-
 def test_auto_prefers_the_checkpoint_of_the_run_then_the_shipped_one(tmp_path, monkeypatch):
     monkeypatch.setattr(ageclf, "ROOT", tmp_path)
     with pytest.raises(FileNotFoundError, match="run 04_training first"):
