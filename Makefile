@@ -12,7 +12,7 @@ help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## */\1\t/p' Makefile | expand --tabs 16
 
 lab: $(INSTALLED)  ## open JupyterLab on the notebooks
-	$(PYTHON) -m jupyterlab --notebook-dir notebooks
+	$(PYTHON) -m jupyterlab --notebook-dir notebooks $(if $(filter 0,$(shell id -u)),--allow-root)
 
 report: $(INSTALLED)  ## run all notebooks and write their report: make report [RUN=name] [DATA=path]
 	@$(PYTHON) -m ageclf report $(if $(RUN),--run '$(RUN)') $(if $(DATA),--data '$(DATA)')
@@ -26,7 +26,7 @@ test-system: $(INSTALLED)  ## report pages in a browser (needs Debian's chromium
 	$(PYTHON) -m pytest tests/system
 
 bench: $(INSTALLED)  ## speed and memory, as ratios against a plain baseline
-	@for file in benchmarks/*.py; do $(PYTHON) $$file || exit 1; done
+	@for file in benchmarks/[a-z]*.py; do $(PYTHON) $$file || exit 1; done
 
 clean-reports: $(INSTALLED)  ## remove what runs wrote under reports/, and nothing else
 	@$(PYTHON) -m ageclf clean-reports

@@ -1,6 +1,5 @@
 """The command line: what a person sees, and what it leaves alone."""
 
-import subprocess
 import sys
 
 import pytest
@@ -66,13 +65,3 @@ def test_clean_reports_leaves_a_run_alone_that_is_going_on(command, tmp_path):
     assert status == 2
     assert "is being made already" in said
     assert (folder / "run.json").exists()
-
-
-def test_the_package_imports_neither_keras_nor_nbconvert():
-    code = "import ageclf, sys; sys.exit(any(name in sys.modules for name in ('keras', 'nbconvert', 'pandas')))"
-    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
-
-
-def test_reports_are_made_without_keras():
-    code = "import ageclf.runs, sys; sys.exit('keras' in sys.modules or 'tensorflow' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

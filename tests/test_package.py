@@ -1,7 +1,9 @@
-"""What every module leans on: paths, files written aside, and the version of the code."""
+"""What every module leans on: cheap imports, paths, files written aside, the version of the code; and its size."""
 
+import ast
 import re
 import subprocess
+import sys
 
 import pytest
 
@@ -38,3 +40,36 @@ def test_a_save_that_fails_leaves_the_old_file(tmp_path):
         ageclf.write_aside(path, fail)
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("modules", "absent"),
+    [
+        ("ageclf", {"keras", "nbconvert", "pandas"}),
+        ("ageclf.evaluation, ageclf.plots, ageclf.runs, ageclf.splitting", {"keras", "tensorflow"}),
+    ],
+)
+def test_imports_stay_cheap(modules, absent):
+    code = f"import sys, {modules}; print(*sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not absent & set(done.stdout.split())
+
+
+def test_the_package_stays_thin():
+    """No module passes 200 lines; docstrings, comments and blank lines aside, the package stays under 1,500."""
+    total = 0
+    for path in (ageclf.CHECKOUT / "ageclf").glob("*.py"):
+        source = path.read_text()
+        assert len(source.splitlines()) <= 200, path.name
+        total += len(code_lines(source))
+    assert 0 < total < 1500
+
+
+def code_lines(source: str) -> set[int]:
+    """Return the numbers of the lines that hold code."""
+    tree = ast.parse(source)
+    documented = [node for node in ast.walk(tree) if isinstance(node, ast.Module | ast.FunctionDef | ast.ClassDef)]
+    docstrings = [node.body[0] for node in documented if ast.get_docstring(node)]
+    inside = {line for node in docstrings for line in range(node.lineno, node.end_lineno + 1)}
+    lines = enumerate(source.splitlines(), start=1)
+    return {number for number, line in lines if line.strip() and not line.strip().startswith("#")} - inside
