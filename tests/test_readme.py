@@ -1,0 +1,43 @@
+"""What the README claims: its numbers are those of the run that it names, and its commands exist."""
+
+import json
+import re
+
+import ageclf
+from ageclf.evaluation import HEADLINE, percent
+
+README = (ageclf.CHECKOUT / "README.md").read_text(encoding="utf-8")
+METRICS = json.loads((ageclf.CHECKOUT / "docs" / "utkface-cpu" / "metrics.json").read_text(encoding="utf-8"))
+
+
+def row(name: str) -> list[str]:
+    """Return the cells of the table row that starts with a name."""
+    line = re.search(rf"^\| {re.escape(name)} \|(.+)\|$", README, re.MULTILINE)[1]
+    return [cell.strip() for cell in line.split("|")]
+
+
+def test_results_are_those_of_the_recorded_run():
+    baseline = METRICS["baselines"]["majority"]
+    for measure in HEADLINE:
+        expected = [percent(METRICS["measures"][measure]), percent(baseline[measure])]
+        assert row(measure.replace("_", " ")) == expected
+    for group in METRICS["per_group"]:
+        expected = [f"{group['n']:,}", *(percent(group[measure]) for measure in ("precision", "recall", "f1"))]
+        assert row(group["group"]) == expected
+    assert METRICS["commit"] in README
+    assert METRICS["data"]["sha256"][:12] in README
+    assert (METRICS["part"], METRICS["left_out"], METRICS["data"]["synthetic"]) == ("test", 0, False)
+
+
+def test_runs_and_notebooks_are_listed():
+    for path in (ageclf.CHECKOUT / "runs").glob("*.yaml"):
+        assert f"| `{path.stem}` |" in README
+    for path in (ageclf.CHECKOUT / "notebooks").glob("*.ipynb"):
+        assert f"(notebooks/{path.name})" in README
+
+
+def test_every_target_of_the_makefile_that_it_names_exists():
+    makefile = (ageclf.CHECKOUT / "Makefile").read_text()
+    named = set(re.findall(r"make ([a-z][a-z-]+)", README))
+    assert {"report", "test", "lab"} <= named
+    assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in named)
