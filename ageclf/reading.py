@@ -7,7 +7,6 @@ import os
 import re
 import tempfile
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -98,16 +97,10 @@ def _read_cached(path: Path, sha256: str) -> tuple[np.ndarray, pd.DataFrame]:
 
 def _read_csv(path: Path) -> tuple[np.ndarray, pd.DataFrame]:
     """Images and the table's columns age, ethnicity, gender and img_name."""
-    images, tables, waiting = [], [], None
-    # NumPy turns one chunk's text into numbers while pandas reads the next; never more than two are in memory.
-    with ThreadPoolExecutor(1) as worker:
-        for chunk in _chunks(path):
-            future = worker.submit(_pixels, chunk["pixels"], path)
-            if waiting:
-                images.append(waiting.result())
-            tables.append(_table(chunk, path))
-            waiting = future
-        images.append(waiting.result())
+    images, tables = [], []
+    for chunk in _chunks(path):
+        images.append(_pixels(chunk["pixels"], path))
+        tables.append(_table(chunk, path))
     return np.concatenate(images), pd.concat(tables, ignore_index=True)
 
 

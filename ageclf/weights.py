@@ -24,7 +24,7 @@ def _silent_stderr():
         os.close(saved)
 
 
-with _silent_stderr():
+with _silent_stderr():  # the one place that imports Keras: the model and training modules take it from here
     import keras
 
 
