@@ -14,12 +14,12 @@ CHECKOUT = Path(workflow.basedir)
 # The modules whose edit makes a notebook out of date. Training leaves out `plots`: a nicer curve is not worth an hour
 # of training again.
 MODULES = {
-    "01_black_edges": "groups images model plots reading sample weights",
-    "02_brightness": "groups images model plots reading sample splitting weights",
-    "03_augmentation": "model plots reading sample weights",
-    "04_training": "groups images model reading sample splitting training weights",
-    "05_evaluation": "evaluation groups images plots reading sample splitting weights",
-    "06_prediction": "evaluation groups images plots reading sample splitting weights",
+    "01_black_edges": "backend groups images model plots reading sample weights",
+    "02_brightness": "backend groups images model plots reading sample splitting weights",
+    "03_augmentation": "backend model plots reading sample weights",
+    "04_training": "backend groups images model reading sample splitting training weights",
+    "05_evaluation": "backend evaluation groups images plots reading sample splitting weights",
+    "06_prediction": "backend evaluation groups images plots reading sample splitting weights",
 }
 AFTER_TRAINING = ["05_evaluation", "06_prediction"]
 FURTHER_OUTPUTS = {"05_evaluation": ["metrics.json", "predictions.parquet"]}

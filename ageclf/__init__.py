@@ -21,14 +21,28 @@ def resolve(path: str | Path) -> Path:
 
 
 def write_aside(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a hidden file beside `path`, then rename it: a kill leaves the old file or the new one."""
+    """Let `write` fill a hidden file beside `path`, then rename it: a kill leaves the old file or the new one.
+
+    Both are on the disk before this returns, so that not even a power cut can leave an empty file. Raises OSError,
+    and leaves the old file, when the new one cannot be written.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{os.getpid()}-{path.name}")
     try:
         write(aside)
+        _to_disk(aside)
         aside.replace(path)
+        _to_disk(path.parent)
     finally:
         aside.unlink(missing_ok=True)
+
+
+def _to_disk(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def sha256(path: Path) -> str:

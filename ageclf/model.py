@@ -5,7 +5,8 @@ script cannot differ. Outside `fit` and `predict`, call it with `training=False`
 switch themselves, and every layer after them, to training mode when nothing is said.
 """
 
-from ageclf.weights import keras, load_backbone_weights
+from ageclf.backend import keras
+from ageclf.weights import load_backbone_weights
 
 layers = keras.layers
 

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from ageclf.weights import keras, save_checkpoint
+from ageclf.backend import keras
+from ageclf.weights import save_checkpoint
 
 
 def group_targets(groups: np.ndarray, n_groups: int) -> np.ndarray:

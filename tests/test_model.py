@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from ageclf.backend import keras
 from ageclf.model import augmentation, build_network
-from ageclf.weights import keras
 
 
 @pytest.fixture(scope="module")

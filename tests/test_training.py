@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from ageclf import training
-from ageclf.weights import keras, load_checkpoint
+from ageclf.backend import keras
+from ageclf.weights import load_checkpoint
 
 
 def faces(n: int = 40) -> tuple[np.ndarray, np.ndarray]:

@@ -9,8 +9,8 @@ import pytest
 
 import ageclf
 from ageclf import weights
+from ageclf.backend import keras
 from ageclf.model import augmentation, build_network
-from ageclf.weights import keras
 
 
 def test_checkpoint_gives_the_same_probabilities_and_provenance(tmp_path):
