@@ -1,7 +1,7 @@
 # Everything a person does with the project. Each target sets up what is missing first.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help lab report test test-system bench clean-reports
+.PHONY: help lab report test test-system bench export clean-reports clean-training
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
@@ -27,6 +27,12 @@ test-system: $(INSTALLED)  ## report pages in a browser (needs Debian's chromium
 
 bench: $(INSTALLED)  ## speed and memory, as ratios against a plain baseline
 	@for file in benchmarks/[a-z]*.py; do $(PYTHON) $$file || exit 1; done
+
+export: $(INSTALLED)  ## write a network as a TensorFlow SavedModel: make export RUN=name
+	@$(PYTHON) -m ageclf export --run '$(RUN)'
+
+clean-training: $(INSTALLED)  ## start a training over: make clean-training RUN=name removes its state and checkpoint
+	@$(PYTHON) -m ageclf clean-training --run '$(RUN)'
 
 clean-reports: $(INSTALLED)  ## remove what runs wrote under reports/, and nothing else
 	@$(PYTHON) -m ageclf clean-reports

@@ -4,6 +4,7 @@ import hashlib
 import importlib.metadata
 import os
 import platform
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -35,6 +36,13 @@ def write_aside(path: Path, write: Callable[[Path], object]) -> None:
         _to_disk(path.parent)
     finally:
         aside.unlink(missing_ok=True)
+
+
+def remove_asides(path: Path) -> None:
+    """Remove what killed processes had half written for `path`."""
+    for aside in path.parent.glob(".*"):
+        if re.fullmatch(rf"\.\d+-{re.escape(path.name)}", aside.name):
+            aside.unlink(missing_ok=True)
 
 
 def _to_disk(path: Path) -> None:

@@ -1,7 +1,8 @@
-"""`python -m ageclf …`: the command line of `make report` and `make clean-reports`."""
+"""`python -m ageclf …`: the command line of the Makefile."""
 
 import argparse
 import sys
+from pathlib import Path
 
 import ageclf
 from ageclf import report, runs
@@ -15,6 +16,10 @@ def main() -> int:
     command.add_argument("--data", help="file of faces, or sample; default: what the run file says")
     command = commands.add_parser("pages", help="make the pages of a run and the index again, executing nothing")
     command.add_argument("run", help="name of a folder in reports/")
+    command = commands.add_parser("clean-training", help="remove the state and the checkpoint of a run's training")
+    command.add_argument("--run", required=True, help="name of the run; lab is that of a notebook run by hand")
+    command = commands.add_parser("export", help="write a run's network as a TensorFlow SavedModel, under checkpoint/")
+    command.add_argument("--run", required=True, help="name of the run, or of a shipped checkpoint: ckpt-…")
     commands.add_parser("clean-reports", help="remove what runs wrote under reports/")
     arguments = parser.parse_args()
     try:
@@ -23,6 +28,10 @@ def main() -> int:
         if arguments.command == "pages":
             report.write_pages(ageclf.ROOT / "reports" / arguments.run)
             report.write_index(ageclf.ROOT / "reports")
+        elif arguments.command == "clean-training":
+            print("removed:", *runs.clean_training(arguments.run), sep="\n  ")
+        elif arguments.command == "export":
+            print(f"The SavedModel is in {export(arguments.run)}")
         else:
             runs.clean_reports()
     except (ValueError, FileNotFoundError, BlockingIOError) as error:
@@ -41,6 +50,18 @@ def make_report(name: str | None, data: str | None) -> int:
         print(f"       as far as it got: {folder / failure['file']}", file=sys.stderr)
     print(f"The report of {folder.name} is in {folder}; start at {folder.parent / 'index.html'}")
     return 1 if failures else 0
+
+
+def export(name: str) -> Path:
+    folder = ageclf.ROOT / "checkpoint"
+    found = {path.stem: path for path in sorted(folder.glob("[!.]*")) if path.suffix in (".keras", ".h5")}
+    if name not in found:
+        known = ", ".join(found) or "nothing yet: run 04_training first"
+        raise FileNotFoundError(f"no checkpoint of a run {name!r}; make export RUN=name takes {known}")
+    from ageclf.weights import export_saved_model  # Keras takes seconds to import
+
+    export_saved_model(found[name], folder / f"{name}-savedmodel")
+    return folder / f"{name}-savedmodel"
 
 
 if __name__ == "__main__":

@@ -20,20 +20,20 @@ HEADLINE = ("accuracy", "balanced_accuracy", "macro_f1", "off_by_one")
 
 
 def choose_faces(
-    face_ids: pd.Series, parts: np.ndarray, part: str, training_faces: list[str]
-) -> tuple[np.ndarray, int]:
+    face_ids: pd.Series, parts: np.ndarray, part: str, training_faces: list[str] | None
+) -> tuple[np.ndarray, int | None]:
     """Choose the faces of a part, bool (n,), and count those left out because the network was trained on them.
 
-    `part` is one of `splitting.PARTS` or `all`; only `train` keeps training faces. Raises ValueError for
-    another part, and when no face is left.
+    `part` is one of `splitting.PARTS` or `all`; only `train` keeps training faces. Where these are not known (None),
+    none is left out, and the count is None too. Raises ValueError for another part, and when no face is left.
     """
     if part not in (*PARTS, "all"):
         raise ValueError(f"part={part!r}: expected one of {', '.join(PARTS)}, all")
     wanted = np.full(len(parts), True) if part == "all" else parts == part
-    seen = wanted & face_ids.isin(training_faces).to_numpy() & (part != "train")
+    seen = wanted & face_ids.isin(training_faces or []).to_numpy() & (part != "train")
     if not (wanted & ~seen).any():
         raise ValueError(f"part={part!r}: no face that the network was not trained on; choose another part or data")
-    return wanted & ~seen, int(seen.sum())
+    return wanted & ~seen, None if training_faces is None else int(seen.sum())
 
 
 def predictions_table(

@@ -90,7 +90,8 @@ def make_report(name: str | None = None, data: str | None = None) -> tuple[Path,
         )
     for values in parameters.values():
         values.update({"data": str(source)} if "data" in values else {})
-    faces = reading.load_faces(source)
+    on_bad_rows = next((values["on_bad_rows"] for values in parameters.values() if "on_bad_rows" in values), "raise")
+    faces = reading.load_faces(source, on_bad_rows=on_bad_rows)
     folder = ageclf.ROOT / "reports" / name
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder) as lock:
@@ -175,3 +176,21 @@ def clean_reports() -> None:
             report.remove_run_outputs(folder)
     for path in [reports / "index.html", *reports.glob(".*.lock")]:
         path.unlink(missing_ok=True)
+
+
+def clean_training(name: str) -> list[Path]:
+    """Remove what the training of a run wrote under checkpoint/, and return the files: the next one starts anew.
+
+    Raises FileNotFoundError when there is nothing of that name, BlockingIOError when its report is being made.
+    """
+    checkpoint, reports = ageclf.ROOT / "checkpoint", ageclf.ROOT / "reports"
+    wanted = {f"{name}{suffix}" for suffix in (".keras", ".json", ".training.npz")}
+    reports.mkdir(exist_ok=True)
+    with locked(reports / name):
+        found = sorted(path for path in checkpoint.glob("*") if path.name in wanted)
+        if not found:
+            raise FileNotFoundError(f"no training of a run {name!r} in {checkpoint}; nothing to remove")
+        for path in found:
+            ageclf.remove_asides(path)
+            path.unlink()
+    return found

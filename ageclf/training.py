@@ -1,6 +1,7 @@
-"""Training: batches in a seeded order, the learning rate, and fit with a checkpoint after every better epoch."""
+"""Training: batches in a seeded order, the learning rate, and fit, which goes on where it was stopped."""
 
 import math
+import shutil
 import sys
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from ageclf.backend import keras
-from ageclf.weights import save_checkpoint
+from ageclf.progress import Progress, epochs_since_best
 
 
 def group_targets(groups: np.ndarray, n_groups: int) -> np.ndarray:
@@ -20,8 +21,8 @@ def group_targets(groups: np.ndarray, n_groups: int) -> np.ndarray:
 class Batches(keras.utils.PyDataset):
     """Shuffled batches: uint8 (b, 48, 48, 1) with targets float32 (b, n_groups).
 
-    The order depends on `seed` and the number of the epoch alone: it is new in every epoch, which
-    `fit(arrays, shuffle=True)` after seeding is not, and the same in every run.
+    The order depends on `seed` and the number of the epoch alone, when `fit` is told `shuffle=False`: it is new
+    in every epoch, which `fit(arrays, shuffle=True)` after seeding is not, and the same in every run.
     """
 
     def __init__(self, images: np.ndarray, targets: np.ndarray, batch_size: int, seed: int, epoch: int = 0):
@@ -56,42 +57,18 @@ def warmup_cosine(peak: float, steps: int, warmup: float = 0.05) -> keras.optimi
     )
 
 
-class BestCheckpoint(keras.callbacks.Callback):
-    """After each epoch, save the network if its validation loss is the lowest so far."""
-
-    def __init__(self, path: Path, provenance: dict):
-        super().__init__()
-        self.path, self.provenance, self.best = path, provenance, math.inf
-
-    def on_epoch_end(self, epoch: int, logs: dict) -> None:
-        if logs["val_loss"] < self.best:
-            self.best = logs["val_loss"]
-            measured = {
-                "epoch": epoch + 1,
-                "val_loss": logs["val_loss"],
-                "val_accuracy": logs["val_accuracy"],
-            }
-            save_checkpoint(self.model, self.path, self.provenance | measured)
-
-
-class LearningRateLog(keras.callbacks.Callback):
-    """Add the learning rate at the end of the epoch to what is logged; comes before the callbacks that log."""
-
-    def on_epoch_end(self, epoch: int, logs: dict) -> None:
-        logs["learning_rate"] = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
-
-
 class ProgressBar(keras.callbacks.Callback):
     """One bar over all batches of some epochs, with the last epoch's figures and the time left beside it."""
 
-    def __init__(self, name: str, epochs: int):
+    def __init__(self, name: str, done: int, epochs: int):
         super().__init__()
-        self.name, self.epochs = name, epochs
+        self.name, self.done, self.epochs = name, done, epochs
 
     def on_train_begin(self, logs: dict | None = None) -> None:
+        steps = self.params["steps"]
         # Once a second: an executed notebook keeps every state of the bar, and training may take hours.
-        total = self.epochs * self.params["steps"]
-        self.bar = tqdm(total=total, desc=self.name, unit="batch", file=sys.stdout, mininterval=1, ncols=100)
+        settings = {"unit": "batch", "file": sys.stdout, "mininterval": 1, "ncols": 100}
+        self.bar = tqdm(desc=self.name, initial=self.done * steps, total=self.epochs * steps, **settings)
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         self.bar.update()
@@ -103,65 +80,63 @@ class ProgressBar(keras.callbacks.Callback):
         self.bar.close()
 
 
-def training_callbacks(checkpoint: Path, provenance: dict, log: Path, patience: int) -> list[keras.callbacks.Callback]:
-    """Return what goes along with training: history, checkpoint, early stopping.
-
-    `log` becomes a CSV of one row an epoch: epoch (from 0), accuracy, learning_rate, loss, val_accuracy,
-    val_loss. With TensorFlow, the same figures go to a folder `tensorboard` beside it.
-    """
-    log.parent.mkdir(parents=True, exist_ok=True)
-    log.unlink(missing_ok=True)
-    callbacks = [
-        LearningRateLog(),
-        BestCheckpoint(checkpoint, provenance),
-        keras.callbacks.CSVLogger(log, append=True),
-        keras.callbacks.EarlyStopping(monitor="val_loss", patience=patience),
-    ]
-    if keras.backend.backend() == "tensorflow":
-        callbacks.append(keras.callbacks.TensorBoard(log.parent / "tensorboard", write_graph=False))
-    return callbacks
-
-
 def fit(
     model: keras.Model,
     train: tuple[np.ndarray, np.ndarray],
     val: tuple[np.ndarray, np.ndarray],
-    callbacks: list[keras.callbacks.Callback],
+    progress: Progress,
     *,
     head_epochs: int,
     epochs: int,
     batch_size: int,
     head_learning_rate: float,
     learning_rate: float,
+    patience: int,
     seed: int,
 ) -> None:
     """Train the head alone for `head_epochs` at a constant rate, then everything for `epochs` by `warmup_cosine`.
 
     `train` and `val` are images uint8 (n, 48, 48) with targets float32 (n, n_groups). The model is compiled
-    anew for each phase: which weights an optimizer moves is settled then.
+    anew for each phase: which weights an optimizer moves is settled then. The second phase ends early when the
+    validation loss has not been lower for `patience` epochs. Epochs that `progress` brings along are not done
+    again: with one thread, what comes out is exactly that of a training that was never stopped. With TensorFlow,
+    the history also goes to a folder `tensorboard` beside the log.
     """
+    progress.read()
+    tensorboard = progress.log.parent / "tensorboard"
+    if not progress.history:
+        shutil.rmtree(tensorboard, ignore_errors=True)
+    progress.restore_network(model)
     steps = math.ceil(len(train[0]) / batch_size)
-    phases = []
-    if head_epochs:
-        phases.append(("head", 0, head_epochs, head_learning_rate))
-    if epochs:
-        rate = warmup_cosine(learning_rate, epochs * steps)
-        phases.append(("everything", head_epochs, head_epochs + epochs, rate))
-    for phase, first, last, rate in phases:
+
+    def stop_in_time(epoch: int = 0, logs: dict | None = None) -> bool:
+        model.stop_training = epochs_since_best(progress.history[head_epochs:]) >= patience
+        return model.stop_training
+
+    for phase, first, last in (("head", 0, head_epochs), ("everything", head_epochs, head_epochs + epochs)):
+        done = len(progress.history)
+        if done >= last or stop_in_time():
+            continue
         model.get_layer("backbone").trainable = phase == "everything"
+        rate = head_learning_rate if phase == "head" else warmup_cosine(learning_rate, epochs * steps)
         model.compile(keras.optimizers.Adam(rate), "categorical_crossentropy", metrics=["accuracy"])
+        if done > first:
+            progress.restore_optimizer(model)
+        callbacks = [progress, keras.callbacks.LambdaCallback(on_epoch_end=stop_in_time)]
+        if keras.backend.backend() == "tensorflow":
+            callbacks.append(keras.callbacks.TensorBoard(tensorboard, write_graph=False))
         model.fit(
-            Batches(*train, batch_size, seed, epoch=first),
+            Batches(*train, batch_size, seed, epoch=done),
+            shuffle=False,  # Keras would shuffle the batches, by a generator that no state holds
             validation_data=(val[0][..., np.newaxis], val[1]),
             validation_batch_size=256,
-            initial_epoch=first,
+            initial_epoch=done,
             epochs=last,
-            callbacks=[*callbacks, ProgressBar(phase, last - first)],
+            callbacks=[*callbacks, ProgressBar(phase, done - first, last - first)],
             verbose=0,
         )
 
 
 def read_history(log: Path) -> pd.DataFrame:
-    """Read the CSV of a training run: one row an epoch, indexed by the epoch's number, from 1."""
-    history = pd.read_csv(log, index_col="epoch")
-    return history.set_index(history.index + 1)
+    """Read the CSV of a training: one row an epoch, indexed by the epoch's number, from 1."""
+    return pd.read_csv(log, index_col="epoch")

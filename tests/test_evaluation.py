@@ -102,6 +102,12 @@ def test_faces_seen_in_training_are_left_out_and_counted():
     assert (chosen.tolist(), left_out) == ([False, False, True, True], 0)
 
 
+def test_where_the_training_faces_are_not_known_none_is_left_out_and_none_is_counted():
+    face_ids, parts = pd.Series(["a", "b", "c"]), np.array(["test", "test", "train"])
+    chosen, left_out = evaluation.choose_faces(face_ids, parts, "test", None)
+    assert (chosen.tolist(), left_out) == ([True, True, False], None)
+
+
 def test_a_part_without_unseen_faces_is_refused():
     face_ids, parts = pd.Series(["a"]), np.array(["test"])
     with pytest.raises(ValueError, match="no face that the network was not trained on"):

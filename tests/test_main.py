@@ -1,5 +1,6 @@
 """The command line: what a person sees, and what it leaves alone."""
 
+import subprocess
 import sys
 
 import pytest
@@ -28,6 +29,7 @@ def command(tmp_path, monkeypatch, capsys):
         (["report", "--run", "utkface"], "error: run 'utkface' needs a data set"),
         (["report", "--data", "nowhere.csv"], "nowhere.csv"),
         (["pages", "nothing"], "error: there is no run.json in "),
+        (["export", "--run", ""], "error: no checkpoint of a run ''; make export RUN=name takes nothing yet: run 04_"),
     ],
 )
 def test_a_mistake_gives_one_line_and_no_traceback(command, arguments, message):
@@ -65,3 +67,55 @@ def test_clean_reports_leaves_a_run_alone_that_is_going_on(command, tmp_path):
     assert status == 2
     assert "is being made already" in said
     assert (folder / "run.json").exists()
+
+
+def test_clean_training_removes_what_a_run_trained_and_nothing_else(command, tmp_path):
+    folder = tmp_path / "checkpoint"
+    folder.mkdir()
+    mine = ["a.b.keras", "a.b.json", "a.b.training.npz", ".1-a.b.keras"]
+    others = ["a.keras", "a.b.c.keras", "ckpt-700.keras", "README.md", ".1-c.a.b.keras"]
+    for name in mine + others:
+        (folder / name).touch()
+    assert command("clean-training", "--run", "a.b") == (0, "")
+    assert sorted(path.name for path in folder.iterdir()) == sorted(others)
+    status, said = command("clean-training", "--run", "a.b")
+    assert status == 2
+    assert said.startswith("error: no training of a run 'a.b' in ")
+
+
+def test_clean_training_leaves_a_run_alone_that_is_going_on(command, tmp_path):
+    for folder in ("reports", "checkpoint"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "checkpoint" / "a.training.npz").touch()
+    with runs.locked(tmp_path / "reports" / "a"):
+        status, said = command("clean-training", "--run", "a")
+    assert (status, (tmp_path / "checkpoint" / "a.training.npz").exists()) == (2, True)
+    assert "is being made already" in said
+
+
+def test_export_of_an_unknown_run_names_the_known_ones(command, tmp_path):
+    (tmp_path / "checkpoint").mkdir()
+    for name in ("b.keras", "ckpt-1.h5", "b.json", ".1-c.keras"):
+        (tmp_path / "checkpoint" / name).touch()
+    said = "error: no checkpoint of a run 'c'; make export RUN=name takes b, ckpt-1\n"
+    assert command("export", "--run", "c") == (2, said)
+    status, said = command("export", "--run", "b")
+    assert (status, said.count("\n")) == (2, 1)
+    assert "b.keras: not a checkpoint: it is empty" in said
+
+
+def test_export_writes_a_saved_model_beside_the_checkpoint(command, tmp_path):
+    from ageclf.backend import keras
+    from ageclf.weights import save_checkpoint
+
+    steps = [keras.Input((48, 48, 1)), keras.layers.Flatten(), keras.layers.Dense(6, "softmax")]
+    save_checkpoint(keras.Sequential(steps), tmp_path / "checkpoint" / "a.b.keras", {"run": "a.b"})
+    assert command("export", "--run", "a.b") == (0, "")
+    folder = tmp_path / "checkpoint" / "a.b-savedmodel"
+    assert {"saved_model.pb", "provenance.json"} <= {path.name for path in folder.iterdir()}
+
+
+def test_the_command_line_answers_without_importing_keras():
+    code = "import sys, ageclf.__main__; print(*sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"keras", "tensorflow"} & set(done.stdout.split())

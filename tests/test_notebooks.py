@@ -8,11 +8,16 @@ import shutil
 import statistics
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import papermill
+import psutil
 import pytest
+
+from ageclf.weights import load_model
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 SINGLE_THREAD = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "OMP_NUM_THREADS": "1"}
@@ -24,10 +29,12 @@ def code_cells(path: Path) -> list[nbformat.NotebookNode]:
 
 def run(*command: object, root: Path) -> subprocess.CompletedProcess:
     """Run a Python module with its data, checkpoints and reports below `root`, and one thread: results repeat."""
-    environment = {**os.environ, **SINGLE_THREAD, "AGECLF_ROOT": str(root)}
-    environment.pop("AGECLF_DATA", None)
     command = [sys.executable, "-m", *map(str, command)]
-    return subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True)
+    return subprocess.run(command, cwd=root, env=environment(root), capture_output=True, text=True)
+
+
+def environment(root: Path) -> dict[str, str]:
+    return {**os.environ, **SINGLE_THREAD, "AGECLF_ROOT": str(root), "AGECLF_DATA": "sample"}
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -100,3 +107,40 @@ def test_every_cell_gives_the_same_output_a_second_time(sample_report, tmp_path)
     assert done.returncode == 0, done.stdout[-5000:]
     compared = sum(len(code_cells(Path(path))) for path in copies)
     assert re.search(rf"\b{compared} passed", done.stdout), "every cell is executed and compared"
+
+
+def test_a_training_notebook_that_was_killed_goes_on_to_the_same_end(sample_report, tmp_path):
+    """`kill -9` of papermill and its kernel after the second epoch, then the same command again."""
+    source = next(path for path in NOTEBOOKS if path.stem == "04_training")
+    command = ("papermill", source, tmp_path / "out.ipynb", "-p", "data", "sample", "-p", "run", "sample")
+    state = tmp_path / "checkpoint" / "sample.training.npz"
+    first = subprocess.Popen(
+        [sys.executable, "-m", *map(str, command)], env=environment(tmp_path), stderr=subprocess.DEVNULL
+    )
+    while epochs_done(state) < 2:
+        assert first.poll() is None
+        time.sleep(0.05)
+    for process in [*psutil.Process(first.pid).children(recursive=True), psutil.Process(first.pid)]:
+        process.kill()
+    first.wait()
+    done = epochs_done(state)
+    assert 2 <= done < 8
+
+    again = run(*command, root=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert f"{done} of 8 epochs were done before" in (tmp_path / "out.ipynb").read_text()
+    assert not state.exists(), "a training that has ended starts anew"
+    undisturbed = sample_report.parents[1]
+    log, checkpoint = Path("reports", "sample", "training.csv"), Path("checkpoint", "sample.keras")
+    assert (tmp_path / log).read_text() == (undisturbed / log).read_text()
+    kept, expected = (load_model(root / checkpoint) for root in (tmp_path, undisturbed))
+    for array, other in zip(kept.get_weights(), expected.get_weights(), strict=True):
+        np.testing.assert_array_equal(array, other)
+
+
+def epochs_done(state: Path) -> int:
+    """Return after how many epochs a training would go on; its log may be one ahead."""
+    if not state.exists():
+        return 0
+    with np.load(state, allow_pickle=False) as stored:
+        return len(json.loads(str(stored["known"]))["history"])

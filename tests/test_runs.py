@@ -7,8 +7,10 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 
 import nbformat
+import psutil
 import pytest
 import yaml
 from nbformat import v4
@@ -67,9 +69,12 @@ def checkout(tmp_path, monkeypatch):
 
 def make_report(checkout, *arguments):
     """Run `python -m ageclf report` in a checkout, with that checkout's package."""
-    environment = {key: value for key, value in os.environ.items() if key not in ("AGECLF_ROOT", "AGECLF_DATA")}
     command = [sys.executable, "-m", "ageclf", "report", *arguments]
-    return subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True)
+    return subprocess.run(command, cwd=checkout, env=environment(), capture_output=True, text=True)
+
+
+def environment():
+    return {key: value for key, value in os.environ.items() if key not in ("AGECLF_ROOT", "AGECLF_DATA")}
 
 
 def out_of_date(folder):
@@ -257,6 +262,36 @@ def test_a_failed_notebook_keeps_its_copy_and_names_its_cell_and_the_others_go_o
     assert not (folder / "04_training.html").exists()
     assert "This page is from an earlier attempt" in (folder / "05_evaluation.html").read_text()
     assert "04 training failed" in (folder.parent / "index.html").read_text()
+
+
+def test_a_report_that_was_killed_goes_on_with_what_was_not_finished(tmp_path):
+    """`kill -9` of everything, while 05 has written one of its files and not the other."""
+    checkout = make_checkout(tmp_path / "checkout")
+    folder = checkout / "reports" / "sample"
+    path = checkout / "notebooks" / "05_evaluation.ipynb"
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells[-1].source += "\nimport time\nwhile not Path('go').exists():\n    time.sleep(0.1)"
+    nbformat.write(notebook, path)
+    command = [sys.executable, "-m", "ageclf", "report"]
+    process = subprocess.Popen(command, cwd=checkout, env=environment(), stdout=subprocess.DEVNULL)
+    wait_for(lambda: (folder / "metrics.json").exists() and (folder / "06_prediction.ipynb").exists())
+    for one in [*psutil.Process(process.pid).children(recursive=True), process]:
+        one.kill()
+    process.wait()
+    assert not (folder / "05_evaluation.ipynb").exists()
+
+    (folder / "go").touch()
+    again = make_report(checkout)
+    assert again.returncode == 0, again.stderr
+    assert re.findall(r"(\w+) started", again.stdout) == ["05_evaluation"]
+    assert (folder / "05_evaluation.html").exists()
+
+
+def wait_for(condition, seconds=120):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it never happened"
+        time.sleep(0.05)
 
 
 def imports(source):

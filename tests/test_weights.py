@@ -1,9 +1,14 @@
-"""Checkpoints come back as they were saved; pretrained weights are found, or refused in one sentence."""
+"""Checkpoints come back as they were saved; weights are found and fit, or are refused in one sentence."""
 
+import json
 import os
 import subprocess
 import sys
+import warnings
+import zipfile
+from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
@@ -11,6 +16,21 @@ import ageclf
 from ageclf import weights
 from ageclf.backend import keras
 from ageclf.model import augmentation, build_network
+from ageclf.reading import load_faces
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    import tf_keras
+
+layers = keras.layers
+GROUPS = ["0-5", "6-18", "19-30", "31-45", "46-65", "66+"]
+
+
+def tiny(*between: keras.Layer, shape: tuple = (48, 48, 1), groups: int = 6) -> keras.Model:
+    inputs = x = keras.Input(shape)
+    for layer in (*between, layers.AveragePooling2D(12), layers.Flatten(), layers.Dense(groups, activation="softmax")):
+        x = layer(x)
+    return keras.Model(inputs, x)
 
 
 def test_checkpoint_gives_the_same_probabilities_and_provenance(tmp_path):
@@ -19,10 +39,10 @@ def test_checkpoint_gives_the_same_probabilities_and_provenance(tmp_path):
     faces = np.random.default_rng(0).integers(0, 256, (8, 48, 48, 1)).astype("uint8")
     model.fit(faces, np.eye(6)[[0, 1, 2, 3, 4, 5, 0, 1]], verbose=0)
     path = tmp_path / "checkpoint" / "some.keras"
-    weights.save_checkpoint(model, path, {"groups": ["0-5", "6+"]})
+    weights.save_checkpoint(model, path, {"groups": GROUPS})
     loaded, known = weights.load_checkpoint(path)
     np.testing.assert_array_equal(loaded.predict(faces, verbose=0), model.predict(faces, verbose=0))
-    assert known == {"groups": ["0-5", "6+"]}
+    assert known == {"groups": GROUPS, "sha256": ageclf.sha256(path)}
     assert sorted(file.name for file in path.parent.iterdir()) == ["some.json", "some.keras"]
     assert path.stat().st_size < 1.1 * 4 * model.count_params() + 200_000, "no optimizer state in a checkpoint"
 
@@ -31,39 +51,235 @@ def test_auto_prefers_the_checkpoint_of_the_run_then_the_shipped_one(tmp_path, m
     monkeypatch.setattr(ageclf, "ROOT", tmp_path)
     with pytest.raises(FileNotFoundError, match="run 04_training first"):
         weights.find_checkpoint("auto", "lab")
-    (tmp_path / "checkpoint").mkdir()
-    shipped = tmp_path / "checkpoint" / "ckpt-600.keras"
-    shipped.touch()
-    assert weights.find_checkpoint("auto", "lab") == shipped
-    own = tmp_path / "checkpoint" / "lab.keras"
-    own.touch()
-    assert weights.find_checkpoint("auto", "lab") == own
-    assert weights.find_checkpoint("checkpoint/other.keras", "lab") == tmp_path / "checkpoint" / "other.keras"
+    folder = tmp_path / "checkpoint"
+    folder.mkdir()
+    for shipped in ("ckpt-99.keras", "ckpt-600.keras", "ckpt-705.h5"):  # the highest number, not the last letter
+        (folder / shipped).touch()
+        (folder / "ckpt-800.json").touch()
+        assert weights.find_checkpoint("auto", "lab") == folder / shipped
+    (folder / "lab.keras").touch()
+    assert weights.find_checkpoint("auto", "lab") == folder / "lab.keras"
+    assert weights.find_checkpoint("checkpoint/other.h5", "lab") == folder / "other.h5"
 
 
-def test_a_checkpoint_that_is_missing_or_broken_is_refused_by_name(tmp_path):
+def test_a_missing_checkpoint_is_named_and_so_is_a_missing_json(tmp_path):
     path = tmp_path / "some.keras"
-    with pytest.raises(FileNotFoundError, match=r"some\.keras: no such checkpoint"):
+    with pytest.raises(
+        FileNotFoundError, match=r"some\.keras: no such checkpoint file; run 04_training first, or name"
+    ):
         weights.load_checkpoint(path)
-    path.write_text("<html>not found</html>")
-    (tmp_path / "some.json").write_text("{}")
-    with pytest.raises(ValueError, match=r"some\.keras: not a checkpoint"):
+    tiny().save(path)
+    with pytest.raises(FileNotFoundError, match=r"some\.json: no such checkpoint file; run 04_training first, or name"):
         weights.load_checkpoint(path)
 
 
-def test_a_backbone_file_is_loaded_and_one_of_another_backbone_refused(tmp_path):
-    source = keras.applications.EfficientNetV2B0(include_top=False, weights=None)
-    file = tmp_path / "b0_notop.h5"
-    source.save(file)
-    model = build_network("EfficientNetV2B0", image_size=32, weights=str(file))
-    for loaded, saved in zip(model.get_layer("backbone").get_weights(), source.get_weights(), strict=True):
+def test_a_keras_and_a_json_that_were_not_written_together_are_refused(tmp_path):
+    """As when a training is killed after it has renamed the one, and before it has renamed the other."""
+    path, beside = tmp_path / "some.keras", tmp_path / "some.json"
+    weights.save_checkpoint(tiny(), path, {"groups": GROUPS})
+    earlier = beside.read_text()
+    weights.save_checkpoint(tiny(), path, {"groups": GROUPS})
+    beside.write_text(earlier)
+    with pytest.raises(ValueError, match=r"some\.keras has another SHA-256 than some\.json says .*; train on, or name"):
+        weights.load_checkpoint(path)
+    weights.save_checkpoint(tiny(), path, {"groups": GROUPS[:5]})
+    with pytest.raises(ValueError, match=r"some\.keras has another number of groups than some\.json says"):
+        weights.load_checkpoint(path)
+
+
+@pytest.mark.parametrize("text", ["", "<html>", "[1, 2]", "3"])
+def test_a_damaged_json_is_refused_by_name(text, tmp_path):
+    tiny().save(tmp_path / "some.keras")
+    (tmp_path / "some.json").write_text(text)
+    with pytest.raises(ValueError, match=r"some\.json: not a checkpoint's provenance .*; train again, or name another"):
+        weights.load_checkpoint(tmp_path / "some.keras")
+
+
+def test_a_json_of_before_it_held_a_hash_is_accepted(tmp_path):
+    tiny().save(tmp_path / "some.keras")
+    (tmp_path / "some.json").write_text(json.dumps({"groups": GROUPS}))
+    assert weights.load_checkpoint(tmp_path / "some.keras")[1]["sha256"] == ageclf.sha256(tmp_path / "some.keras")
+
+
+def test_a_keras_file_is_known_by_its_content_not_by_its_name(tmp_path):
+    model = tiny()
+    model.save(tmp_path / "some.keras")
+    (tmp_path / "some.keras").rename(tmp_path / "some.h5")
+    for loaded, saved in zip(weights.load_model(tmp_path / "some.h5").get_weights(), model.get_weights(), strict=True):
         np.testing.assert_array_equal(loaded, saved)
-    with pytest.raises(ValueError, match="not the weights of EfficientNetV2B1"):
-        build_network("EfficientNetV2B1", image_size=32, weights=str(file))
+
+
+CONTENTS = {
+    "empty": (b"", "it is empty"),
+    "page": (b"\n <!DOCTYPE html><html>Sign in", "it is a web page"),
+    "text": (b"version https://git-lfs", "it is neither HDF5 nor .keras"),
+    "half": (None, "it is cut short or damaged"),
+}
+
+
+def spoil(path: Path, kind: str) -> str:
+    """Give a good file another content, and return what is to be said of it."""
+    content, said = CONTENTS[kind]
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2] if content is None else content)
+    return said
+
+
+@pytest.mark.parametrize("kind", CONTENTS)
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+@pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file:UserWarning")
+def test_a_file_that_is_no_checkpoint_is_refused_with_its_name_and_a_remedy(suffix, kind, tmp_path):
+    path = tmp_path / f"some{suffix}"
+    inputs = tf_keras.Input((48, 48, 3))
+    (tiny() if suffix == ".keras" else tf_keras.Model(inputs, tf_keras.layers.Conv2D(9, 9)(inputs))).save(path)
+    said = spoil(path, kind)
+    with pytest.raises(
+        ValueError, match=rf"/some\{suffix}: not a checkpoint: {said}.*; get the file again, train again"
+    ):
+        weights.load_model(path)
+
+
+@pytest.fixture(scope="module")
+def notop(tmp_path_factory) -> tuple[Path, dict[str, np.ndarray]]:
+    """Weights of a backbone as Keras publishes them, by Keras 2; and its arrays, none at its initial value, by name."""
+    body = tf_keras.applications.EfficientNetV2B0(include_top=False, weights=None)
+    rng = np.random.default_rng(0)
+    body.set_weights([rng.random(array.shape) for array in body.get_weights()])
+    path = tmp_path_factory.mktemp("notop") / "b0_notop.h5"
+    body.save_weights(path)
+    arrays = {variable.name.removesuffix(":0"): variable.numpy() for variable in body.weights}
+    return path, {name.replace("depthwise_", ""): array for name, array in arrays.items()}
+
+
+def test_a_backbone_file_is_loaded_and_one_of_another_backbone_refused(notop, tmp_path):
+    path, arrays = notop
+    model = build_network("EfficientNetV2B0", image_size=32, weights=str(path))
+    loaded = {variable.path: variable.numpy() for variable in model.get_layer("backbone").weights}
+    assert loaded.keys() == arrays.keys()
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(loaded[name], array, err_msg=name)
+    remedy = r"get the file again, or use weights='none' \(random weights\)"
+    with pytest.raises(
+        ValueError, match=rf"b0_notop\.h5: not the weights of EfficientNetV2B1 without its top: .*; {remedy}"
+    ):
+        build_network("EfficientNetV2B1", image_size=32, weights=str(path))
     with pytest.raises(FileNotFoundError, match="no such file"):
         build_network("EfficientNetV2B0", image_size=32, weights=str(tmp_path / "absent.h5"))
     with pytest.raises(ValueError, match="small backbone has no pretrained weights"):
         build_network("small", weights="imagenet")
+
+
+@pytest.mark.parametrize("kind", CONTENTS)
+def test_a_spoilt_file_of_imagenet_weights_is_refused_with_its_name_and_a_remedy(kind, notop, tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    path = tmp_path / "models" / "efficientnetv2-b0_notop.h5"
+    path.parent.mkdir()
+    path.write_bytes(notop[0].read_bytes())
+    said = (
+        f"/{path.name}: not the weights of EfficientNetV2B0 without its top: {spoil(path, kind)}.*; get the file again"
+    )
+    body = keras.applications.EfficientNetV2B0(include_top=False, weights=None)
+    with pytest.raises(ValueError, match=said):
+        weights.load_backbone_weights(body, "EfficientNetV2B0", "imagenet")
+
+
+@keras.saving.register_keras_serializable("elsewhere")
+class Own(layers.Layer):
+    def call(self, x):
+        return x
+
+
+def own_function(x):
+    return x
+
+
+@pytest.mark.parametrize(
+    ("layer", "name"),
+    [(layers.Lambda(lambda x: x), "Lambda"), (Own(), "Own"), (layers.Activation(own_function), "function")],
+    ids=["Lambda", "class", "function"],
+)
+def test_a_keras_file_that_holds_code_or_asks_for_it_is_refused_before_it_is_built(layer, name, tmp_path, monkeypatch):
+    path = tmp_path / "some.keras"
+    tiny(layers.Rescaling(1 / 255), layer).save(path)
+    monkeypatch.setattr(keras.models, "load_model", lambda *_, **__: pytest.fail("it was built"))
+    with pytest.raises(
+        ValueError, match=rf"some\.keras: not a checkpoint: it holds {name}, which is not of Keras itself"
+    ):
+        weights.load_model(path)
+
+
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [
+        (b'"class_name": "TFSMLayer"', "TFSMLayer"),
+        (b'"class_name": "TorchModuleWrapper"', "TorchModuleWrapper"),
+        (b'"registered_name": "elsewhere>Own", "class_name": "Activation"', "Activation"),
+    ],
+)
+def test_a_keras_file_changed_by_hand_to_run_something_is_refused(written, name, tmp_path):
+    """Layers of Keras that run other files, and a layer of Keras in whose stead a registered one would be built."""
+    tiny(layers.Activation("relu")).save(tmp_path / "good.keras")
+    with zipfile.ZipFile(tmp_path / "good.keras") as good, zipfile.ZipFile(tmp_path / "bad.keras", "w") as bad:
+        for file in good.namelist():
+            content = good.read(file).replace(b'"registered_name": null, ', b"")
+            bad.writestr(file, content.replace(b'"class_name": "Activation"', written))
+    with pytest.raises(ValueError, match=f"it holds {name}, which is not of Keras itself or could run code"):
+        weights.load_model(tmp_path / "bad.keras")
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        (lambda: tiny(shape=(64, 64, 1)), r"it takes \(None, 64, 64, 1\) and gives \(None, 6\)"),
+        (lambda: tiny(shape=(48, 48, 3)), r"it takes \(None, 48, 48, 3\)"),
+        (lambda: keras.Sequential([keras.Input((48, 48, 1)), layers.ReLU()]), r".* and gives \(None, 48, 48, 1\)"),
+    ],
+    ids=["larger pictures", "colour", "pictures out"],
+)
+def test_a_keras_file_of_another_network_is_refused(model, said, tmp_path):
+    model().save(tmp_path / "some.keras")
+    with pytest.raises(ValueError, match=rf"some\.keras: not a checkpoint: {said}"):
+        weights.load_model(tmp_path / "some.keras")
+
+
+@pytest.mark.filterwarnings("ignore:Skipping nested container:UserWarning")
+def test_a_keras_file_without_one_of_its_arrays_is_refused(tmp_path):
+    """Keras would otherwise leave random values there."""
+    tiny().save(tmp_path / "good.keras")
+    with zipfile.ZipFile(tmp_path / "good.keras") as good:
+        good.extractall(tmp_path)
+    with h5py.File(tmp_path / "model.weights.h5", "a") as arrays:
+        del arrays["layers/dense/vars/1"]
+    with zipfile.ZipFile(tmp_path / "bad.keras", "w") as bad:
+        for name in ("metadata.json", "config.json", "model.weights.h5"):
+            bad.write(tmp_path / name, name)
+    with pytest.raises(ValueError, match=r"bad\.keras: not a checkpoint: "):
+        weights.load_model(tmp_path / "bad.keras")
+
+
+def test_the_exported_network_answers_as_the_checkpoint_does(tmp_path):
+    """With augmentation and dropout, which `model.export` would leave acting; and in place of an older export."""
+    import tensorflow as tf
+
+    path, folder = tmp_path / "some.keras", tmp_path / "some-savedmodel"
+    weights.save_checkpoint(tiny(augmentation(), layers.Dropout(0.5)), path, {"groups": GROUPS})
+    for _ in range(2):
+        weights.export_saved_model(path, folder)
+    faces = load_faces("sample").images[:100, ..., np.newaxis]
+    model, known = weights.load_checkpoint(path)
+    expected = model.predict(faces, verbose=0)
+    exported = tf.saved_model.load(str(folder))
+    floats = tf.constant(faces, tf.float32)
+    np.testing.assert_allclose(exported.serve(floats), expected, rtol=0, atol=1e-6)
+    (named,) = exported.signatures["serving_default"](floats).values()
+    np.testing.assert_allclose(named, expected, rtol=0, atol=1e-6)
+    assert json.loads((folder / "provenance.json").read_text()) == known
+    assert sorted(left.name for left in tmp_path.iterdir()) == ["some-savedmodel", "some.json", "some.keras"]
+
+
+def test_an_export_never_takes_the_place_of_another_folder(tmp_path):
+    (tmp_path / "data").mkdir()
+    with pytest.raises(ValueError, match=r"data is there and is no SavedModel; name another folder"):
+        weights.export_saved_model(tmp_path / "some.keras", tmp_path / "data")
 
 
 def test_imagenet_without_cache_and_network_names_the_file_and_its_place(tmp_path):
