@@ -13,7 +13,7 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     command = commands.add_parser("report", help="execute the notebooks of a run and make its pages")
     command.add_argument("--run", help="name of a file in runs/; default: sample without a data set, else utkface-cpu")
-    command.add_argument("--data", help="file of faces, or sample; default: what the run file says")
+    command.add_argument("--data", help="file or folder of faces, or sample; default: what the run file says")
     command = commands.add_parser("pages", help="make the pages of a run and the index again, executing nothing")
     command.add_argument("run", help="name of a folder in reports/")
     command = commands.add_parser("clean-training", help="remove the state and the checkpoint of a run's training")
@@ -34,7 +34,7 @@ def main() -> int:
             print(f"The SavedModel is in {export(arguments.run)}")
         else:
             runs.clean_reports()
-    except (ValueError, FileNotFoundError, BlockingIOError) as error:
+    except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -13,6 +13,7 @@ import nbformat
 import psutil
 import pytest
 import yaml
+from face_files import write_csv
 from nbformat import v4
 
 import ageclf
@@ -20,7 +21,7 @@ from ageclf import runs
 
 PARAMETERS = 'data: str = "auto"  # faces\nrun: str = "lab"  # name\nseed: int = 0  # order'
 NOTEBOOKS = {  # name: its further parameters, and what it does
-    "01_black_edges": ("", ""),
+    "01_black_edges": ('on_bad_rows: str = "raise"  # or "drop"', ""),
     "02_brightness": ("share: float = 0.5  # of the faces\nbad: bool = False  # raises an error", "assert not bad"),
     "03_augmentation": ("", ""),
     "04_training": (
@@ -149,6 +150,18 @@ def test_a_run_on_faces_never_takes_the_sample_instead(checkout):
         with pytest.raises(FileNotFoundError, match="'utkface' needs a data set"):
             runs.make_report("utkface", data)
     assert not (checkout / "reports").exists()
+
+
+def test_bad_rows_stop_a_report_unless_the_run_file_drops_them(checkout, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(runs, "execute", lambda folder, lock: 0)
+    data = str(write_csv(tmp_path / "faces.csv", {(1, "age"): "old"}))
+    write_run(checkout, "mine", {"common": {"data": data}})
+    with pytest.raises(ValueError, match=r"faces\.csv: data row 1 .*column age: found 'old'"):
+        runs.make_report("mine")
+    write_run(checkout, "mine", {"common": {"data": data, "on_bad_rows": "drop"}})
+    folder, _ = runs.make_report("mine")
+    assert json.loads((folder / "run.json").read_text())["data"]["rows"] == 2
 
 
 def test_one_report_of_a_run_at_a_time(tmp_path):
