@@ -15,15 +15,23 @@ CHECKOUT = Path(workflow.basedir)
 # of training again.
 FACES = "csv_table reading sample unpacking utkface"
 NETWORK = "backend groups old_hdf5 weights"
+MEASURES = "calibration evaluation measures slices splitting"
 MODULES = {
     "01_black_edges": f"{FACES} {NETWORK} images model plots",
     "02_brightness": f"{FACES} {NETWORK} images model plots splitting",
     "03_augmentation": f"{FACES} {NETWORK} model plots",
-    "04_training": f"{FACES} {NETWORK} images model progress splitting training",
-    "05_evaluation": f"{FACES} {NETWORK} evaluation images plots splitting",
-    "06_prediction": f"{FACES} {NETWORK} evaluation images plots splitting",
+    "04_training": f"{FACES} {NETWORK} calibration images measures model progress splitting training",
+    "05_evaluation": f"{FACES} {NETWORK} {MEASURES} baselines evaluation_plots images plots tables",
+    "06_prediction": f"{FACES} {NETWORK} {MEASURES} images plots",
+    "07_calibration": f"{FACES} {MEASURES} evaluation_plots groups images plots tables",
+    "08_slices": f"{FACES} {MEASURES} evaluation_plots groups images plots tables",
 }
-AFTER_TRAINING = ["05_evaluation", "06_prediction"]
+AFTER = {
+    "05_evaluation": ["04_training.ipynb"],
+    "06_prediction": ["04_training.ipynb"],
+    "07_calibration": ["05_evaluation.ipynb"],
+    "08_slices": ["05_evaluation.ipynb"],
+}
 FURTHER_OUTPUTS = {"05_evaluation": ["metrics.json", "predictions.parquet"]}
 
 
@@ -43,7 +51,7 @@ for notebook, modules in MODULES.items():
         input:
             source=CHECKOUT / "notebooks" / f"{notebook}.ipynb",
             modules=[CHECKOUT / "ageclf" / f"{module}.py" for module in modules.split()],
-            training=["04_training.ipynb"] if notebook in AFTER_TRAINING else [],
+            after=AFTER.get(notebook, []),
         output:
             notebook=f"{notebook}.ipynb",
             further=FURTHER_OUTPUTS.get(notebook, []),

@@ -58,7 +58,7 @@ def export(name: str) -> Path:
     if name not in found:
         known = ", ".join(found) or "nothing yet: run 04_training first"
         raise FileNotFoundError(f"no checkpoint of a run {name!r}; make export RUN=name takes {known}")
-    from ageclf.weights import export_saved_model  # Keras takes seconds to import
+    from ageclf.export import export_saved_model  # Keras takes seconds to import
 
     export_saved_model(found[name], folder / f"{name}-savedmodel")
     return folder / f"{name}-savedmodel"

@@ -1,8 +1,4 @@
-"""From probabilities to the predictions table, and from the table to measures with intervals.
-
-Every measure is a function of the confusion matrix, so that a thousand bootstrap resamples are one matrix
-product: the counts of each cluster, times how often the cluster was drawn.
-"""
+"""From probabilities to the predictions table, and from the table to what `metrics.json` holds."""
 
 import json
 from pathlib import Path
@@ -11,12 +7,16 @@ import numpy as np
 import pandas as pd
 
 import ageclf
+from ageclf.calibration import calibration, scale
 from ageclf.groups import age_to_group, group_names
 from ageclf.images import black_edge_share, brightness
+from ageclf.measures import confusion_matrices, draw_clusters, from_confusion, interval, totals
 from ageclf.reading import Faces
+from ageclf.slices import slice_frames
 from ageclf.splitting import PARTS
 
-HEADLINE = ("accuracy", "balanced_accuracy", "macro_f1", "off_by_one")
+SHARES = ("accuracy", "balanced_accuracy", "macro_f1", "off_by_one")
+HEADLINE = (*SHARES, "quadratic_kappa", "groups_off")
 
 
 def choose_faces(
@@ -54,111 +54,76 @@ def predictions_table(
     )
 
 
+def probabilities(predictions: pd.DataFrame) -> np.ndarray:
+    """Return the probabilities of a predictions table, float (n, groups)."""
+    return predictions.filter(regex=r"^p_\d+$").to_numpy()
+
+
 def predicted_groups(predictions: pd.DataFrame) -> np.ndarray:
     """Return the most probable group of each row, int (n,)."""
-    return predictions.filter(regex=r"^p_\d+$").to_numpy().argmax(axis=1)
+    return probabilities(predictions).argmax(axis=1)
 
 
-def confusion_matrix(true: np.ndarray, predicted: np.ndarray, n_groups: int) -> np.ndarray:
-    """Count true group (rows) against predicted group (columns), int (n_groups, n_groups)."""
-    return np.bincount(true * n_groups + predicted, minlength=n_groups**2).reshape(n_groups, n_groups)
-
-
-def measures(confusion: np.ndarray) -> dict[str, np.ndarray]:
-    """Compute measures from confusion matrices (…, k, k): shares (…), and per group (…, k), all in 0–1.
-
-    Balanced accuracy is the mean recall, macro F1 the mean F1, each over the groups where it is defined;
-    off-by-one accuracy counts a neighbouring group as right. A recall without faces, a precision without
-    predictions, an F1 without either is NaN.
-    """
-    confusion = np.asarray(confusion, dtype=float)
-    total = confusion.sum(axis=(-2, -1))
-    hits = np.diagonal(confusion, axis1=-2, axis2=-1)
-    true, predicted = confusion.sum(axis=-1), confusion.sum(axis=-2)
-    distance = np.abs(np.subtract.outer(*[np.arange(confusion.shape[-1])] * 2))
-    with np.errstate(invalid="ignore"):
-        recall, precision, f1 = hits / true, hits / predicted, 2 * hits / (true + predicted)
-    return {
-        "accuracy": hits.sum(axis=-1) / total,
-        "balanced_accuracy": np.nanmean(recall, axis=-1),
-        "macro_f1": np.nanmean(f1, axis=-1),
-        "off_by_one": (confusion * (distance <= 1)).sum(axis=(-2, -1)) / total,
-        "precision": precision,
-        "recall": recall,
-        "f1": f1,
-    }
-
-
-def bootstrap_confusions(
-    true: np.ndarray, predicted: np.ndarray, clusters: np.ndarray, n_groups: int, n_resamples: int, seed: int
-) -> np.ndarray:
-    """Draw whole clusters with replacement; return the confusion matrix of each resample, int (n_resamples, k, k).
-
-    Near-duplicates are not independent: drawn as single faces they would make intervals too narrow
-    (Davison and Hinkley, "Bootstrap Methods and their Application", 1997, section 3.8).
-    """
-    labels, cluster = np.unique(clusters, return_inverse=True)
-    counts = np.zeros((len(labels), n_groups**2))
-    np.add.at(counts, (cluster, true * n_groups + predicted), 1)
-    drawn = np.random.default_rng(seed).multinomial(len(labels), np.full(len(labels), 1 / len(labels)), n_resamples)
-    return (drawn @ counts).astype(int).reshape(n_resamples, n_groups, n_groups)
+def years_off(predictions: pd.DataFrame, group_ages: list[float]) -> np.ndarray:
+    """Distance in years, float (n,), of each age from the one expected: the groups' mean ages, by probability."""
+    return np.abs(predictions["age"].to_numpy() - probabilities(predictions) @ np.asarray(group_ages))
 
 
 def evaluate(
-    predictions: pd.DataFrame, edges: list[int], majority: int, n_resamples: int = 1000, seed: int = 0
+    predictions: pd.DataFrame,
+    edges: list[int],
+    baselines: dict[str, np.ndarray],
+    group_ages: list[float],
+    temperature: float,
+    n_resamples: int = 1000,
+    seed: int = 0,
 ) -> dict:
     """Measure a predictions table: the measures of `metrics.json`, each with a 95 % percentile interval.
 
-    `majority` is the index of the group that is most frequent among the training faces: the baseline that
-    always answers it is measured on the same faces and the same resamples. Raises ValueError when the table
-    is empty.
+    `baselines` are predicted groups, int (n,), of the same faces, measured on the same resamples; `group_ages` the
+    mean age of each group in training. Probabilities are measured as they are and divided by `temperature`. Raises
+    ValueError when the table is empty.
     """
     if predictions.empty:
         raise ValueError("no faces to evaluate: choose another part, or data that training has not seen")
     names = group_names(edges)
-    true, clusters = predictions["group"].to_numpy(), predictions["cluster"].to_numpy()
+    true, sure = predictions["group"].to_numpy(), probabilities(predictions)
+    draws = draw_clusters(predictions["cluster"].to_numpy(), n_resamples, seed)
 
-    def measured(predicted: np.ndarray) -> tuple[np.ndarray, dict]:
-        confusion = confusion_matrix(true, predicted, len(names))
-        resampled = bootstrap_confusions(true, predicted, clusters, len(names), n_resamples, seed)
-        return confusion, with_intervals(measures(confusion), measures(resampled))
+    def measured(predicted: np.ndarray) -> dict[str, dict | list]:
+        confusion = confusion_matrices(true, predicted, len(names), draws)
+        return {name: interval(measure) for name, measure in from_confusion(confusion).items()}
 
-    confusion, values = measured(predicted_groups(predictions))
-    _, baseline = measured(np.full(len(true), majority))
+    values = measured(sure.argmax(axis=1))
+    off = np.stack([years_off(predictions, group_ages), np.ones(len(true))], axis=1)
+    off = totals(off, draws)
+    counts = np.bincount(true, minlength=len(names)).tolist()
     per_group = [
-        {
-            "group": name,
-            "n": int(n),
-            **{measure: values[measure][index] for measure in ("precision", "recall", "f1")},
-        }
-        for index, (name, n) in enumerate(zip(names, confusion.sum(axis=1), strict=True))
+        {"group": name, "n": n, **{measure: values[measure][i] for measure in ("precision", "recall", "f1")}}
+        for i, (name, n) in enumerate(zip(names, counts, strict=True))
     ]
     return {
         "n": len(predictions),
         "clusters": int(predictions["cluster"].nunique()),
         "groups": names,
         "edges": list(edges),
-        "measures": {measure: values[measure] for measure in HEADLINE},
+        "measures": {name: values[name] for name in HEADLINE} | {"years_off": interval(off[:, 0] / off[:, 1])},
         "per_group": per_group,
-        "baselines": {"majority": {"group": names[majority], **{measure: baseline[measure] for measure in HEADLINE}}},
-        "confusion": confusion.tolist(),
-    }
-
-
-def with_intervals(values: dict[str, np.ndarray], resampled: dict[str, np.ndarray]) -> dict:
-    """Pair each measure with the 2.5th and 97.5th percentile of its resamples; undefined ones are None."""
-
-    def interval(value: float, samples: np.ndarray) -> dict:
-        if np.isnan(value):
-            return {"value": None, "low": None, "high": None}
-        low, high = np.nanpercentile(samples, [2.5, 97.5])
-        return {"value": float(value), "low": float(low), "high": float(high)}
-
-    return {
-        measure: interval(value, resampled[measure])
-        if np.ndim(value) == 0
-        else [interval(single, resampled[measure][:, index]) for index, single in enumerate(value)]
-        for measure, value in values.items()
+        "baselines": {
+            name: {measure: value for measure, value in measured(predicted).items() if measure in HEADLINE}
+            | ({"group": names[predicted[0]]} if name == "majority" else {})
+            for name, predicted in baselines.items()
+        },
+        "calibration": {
+            "temperature": temperature,
+            "before": calibration(sure, true, draws),
+            "after": calibration(scale(sure, temperature), true, draws),
+        },
+        "slices": {
+            way: frame.astype(object).where(frame.notna(), None).to_dict("records")
+            for way, frame in slice_frames(predictions, sure.argmax(axis=1) == true, names, draws).items()
+        },
+        "confusion": confusion_matrices(true, sure.argmax(axis=1), len(names), draws)[0].tolist(),
     }
 
 
@@ -169,29 +134,20 @@ def write_results(folder: Path, predictions: pd.DataFrame, metrics: dict) -> Non
     ageclf.write_aside(folder / "metrics.json", lambda aside: aside.write_text(text, encoding="utf-8"))
 
 
-def measures_frame(results: dict) -> pd.DataFrame:
-    """Lay out the headline measures of `metrics.json` beside the majority baseline, in per cent with intervals."""
-    rows = {"network": results["measures"], "majority baseline": results["baselines"]["majority"]}
-    return pd.DataFrame(
-        {name: {measure: percent(row[measure]) for measure in HEADLINE} for name, row in rows.items()}
-    ).rename(index=lambda measure: measure.replace("_", " "))
+def read_results(run: str) -> tuple[pd.DataFrame, dict]:
+    """Read the predictions table and the measures that `05_evaluation` wrote for a run.
+
+    Raises FileNotFoundError when there are none.
+    """
+    folder = ageclf.resolve(f"reports/{run}")
+    for file in (folder / "predictions.parquet", folder / "metrics.json"):
+        if not file.is_file():
+            raise FileNotFoundError(f"{file}: no such file; run 05_evaluation with run={run!r} first")
+    return pd.read_parquet(folder / "predictions.parquet"), json.loads((folder / "metrics.json").read_text("utf-8"))
 
 
-def per_group_frame(results: dict) -> pd.DataFrame:
-    """Lay out precision, recall and F1 of each group, in per cent with intervals."""
-    rows = [
-        {
-            "group": row["group"],
-            "faces": row["n"],
-            **{name: percent(row[name]) for name in ("precision", "recall", "f1")},
-        }
-        for row in results["per_group"]
-    ]
-    return pd.DataFrame(rows).set_index("group")
-
-
-def percent(measure: dict) -> str:
-    """Write a measure as `70.5 % (68.9–72.1)`."""
-    if measure["value"] is None:
-        return "–"
-    return f"{measure['value']:.1%} ({100 * measure['low']:.1f}–{100 * measure['high']:.1f})".replace("%", " %")
+def describe(metrics: dict) -> str:
+    """One line for the top of a notebook: what was measured, and whether the faces are real."""
+    data = "SYNTHETIC sample" if metrics["data"]["synthetic"] else metrics["data"]["name"]
+    accuracy = metrics["measures"]["accuracy"]["value"]
+    return f"{data}, part {metrics['part']!r}: {metrics['n']:,} faces, accuracy {accuracy:.1%}; {metrics['checkpoint']}"

@@ -25,6 +25,15 @@ def age_to_group(ages: np.ndarray, edges: Sequence[int] = REFERENCE_EDGES) -> np
     return np.searchsorted(np.asarray(edges), np.asarray(ages), side="right").astype(np.int64)
 
 
+def group_statistics(ages: np.ndarray, edges: Sequence[int] = REFERENCE_EDGES) -> tuple[list[int], list[float]]:
+    """Count the ages (n,) in each group, and take their mean: for an empty group the middle of its bounds."""
+    groups, bounds = age_to_group(ages, edges), [0, *edges, edges[-1]]
+    counts = np.bincount(groups, minlength=len(edges) + 1)
+    sums = np.bincount(groups, weights=np.asarray(ages, dtype=float), minlength=len(edges) + 1)
+    middles = [(first + following) / 2 for first, following in pairwise(bounds)]
+    return counts.tolist(), np.where(counts > 0, sums / np.maximum(counts, 1), middles).tolist()
+
+
 def _check_edges(edges: Sequence[int]) -> None:
     whole = all(isinstance(edge, int | np.integer) and not isinstance(edge, bool) for edge in edges)
     if not len(edges) or not whole or any(low >= high for low, high in pairwise((0, *edges))):

@@ -163,29 +163,3 @@ def probability_bars(images, probabilities, names: list[str], true, predicted) -
         sns.despine(ax=bars)
     figure.supxlabel("probability (%);  ▸ true group;  coloured bar: predicted group", fontsize=9)
     return figure
-
-
-def measure_intervals(results: dict) -> Axes:
-    """Dot and 95 % interval of each measure in `metrics.json`, for network and baselines.
-
-    Undefined measures are left out.
-    """
-    models = {"network": results["measures"]}
-    models |= {f"{name} baseline": measures for name, measures in results["baselines"].items()}
-    names = list(results["measures"])
-    _, axes = plt.subplots(figsize=(7, 0.9 + 0.28 * len(names) * len(models)), layout="constrained")
-    for i, ((model, measures), colour, marker) in enumerate(
-        zip(models.items(), (BLUE, ORANGE, GREEN), "osD", strict=False)
-    ):
-        known = [(y, measures[name]) for y, name in enumerate(names) if measures[name]["value"] is not None]
-        y = np.array([y for y, _ in known]) + (i - (len(models) - 1) / 2) / (len(models) + 1)
-        value, low, high = (100 * np.array([measure[key] for _, measure in known]) for key in ("value", "low", "high"))
-        axes.hlines(y, low, high, color=colour)
-        axes.plot(value, y, marker, color=colour, label=model)
-    axes.set_yticks(range(len(names)), [name.replace("_", " ") for name in names])
-    axes.set(xlabel="value and 95 % interval (%)", xlim=(0, 100), ylim=(len(names) - 0.5, -0.5))
-    axes.grid(axis="x", color="0.9")
-    axes.set_axisbelow(True)
-    sns.despine(ax=axes)
-    axes.legend(frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=len(models))
-    return axes

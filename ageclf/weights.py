@@ -1,6 +1,5 @@
-"""Weights in and out: pretrained backbones, checkpoints with their provenance beside them, and exports."""
+"""Weights in and out: pretrained backbones, and checkpoints with their provenance beside them."""
 
-import functools
 import json
 import os
 import re
@@ -85,6 +84,13 @@ def save_checkpoint(model: keras.Model, path: Path, provenance: dict) -> None:
     ageclf.write_aside(path.with_suffix(".json"), lambda aside: aside.write_text(text, encoding="utf-8"))
 
 
+def amend_checkpoint(path: Path, **known: object) -> None:
+    """Add what became known of a checkpoint later, such as its temperature, to the .json beside it."""
+    beside = path.with_suffix(".json")
+    text = json.dumps(json.loads(beside.read_text(encoding="utf-8")) | known, indent=1, ensure_ascii=False)
+    ageclf.write_aside(beside, lambda aside: aside.write_text(text, encoding="utf-8"))
+
+
 def load_model(path: Path) -> keras.Model:
     """Read a network: float (n, 48, 48, 1) in 0–255 to probabilities, float32 (n, groups).
 
@@ -167,27 +173,3 @@ def find_checkpoint(checkpoint: str, run: str) -> Path:
     if not found:
         raise FileNotFoundError(f"{own}: no checkpoint of run {run!r} yet, and none is shipped: run 04_training first")
     return found[0]
-
-
-def export_saved_model(checkpoint: Path, folder: Path) -> None:
-    """Write a checkpoint as a TensorFlow SavedModel, with its provenance in `provenance.json`.
-
-    Its `serve`, and its default signature, take float32 (n, 48, 48, 1) in 0–255 and give what `predict` does.
-    `folder` is written aside and renamed; an older SavedModel of that name is replaced. Raises ValueError for a
-    folder that is anything else, and what `load_checkpoint` raises.
-    """
-    if folder.exists() and not (folder / "saved_model.pb").is_file():
-        raise ValueError(f"{folder} is there and is no SavedModel; name another folder")
-    model, known = load_checkpoint(checkpoint)
-    archive = keras.export.ExportArchive()
-    archive.track(model)
-    # Not `model.export`: that calls the network as if in training.
-    serve = functools.partial(model.__call__, training=False)
-    archive.add_endpoint("serve", serve, [keras.InputSpec(shape=(None, 48, 48, 1), dtype="float32")])
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as aside:
-        new, old = Path(aside, "new"), Path(aside, "old")
-        archive.write_out(new, verbose=False)
-        (new / "provenance.json").write_text(json.dumps(known, indent=1, ensure_ascii=False), encoding="utf-8")
-        if folder.exists():
-            folder.rename(old)
-        new.rename(folder)

@@ -1,14 +1,15 @@
-"""Measures against hand-worked cases and scikit-learn; intervals that respect clusters."""
-
-import json
+"""The measures of metrics.json: of the right faces, with intervals, baselines, calibration and slices."""
 
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn import metrics
 
+import ageclf
 from ageclf import evaluation
 from ageclf.groups import REFERENCE_EDGES
+
+AGES = [3.0, 12.0, 25.0, 38.0, 55.0, 75.0]
 
 
 @pytest.fixture
@@ -18,50 +19,58 @@ def labels() -> tuple[np.ndarray, np.ndarray]:
     return true, np.where(rng.random(500) < 0.6, true, rng.integers(0, 6, 500))
 
 
-def table(true: np.ndarray, predicted: np.ndarray, clusters: np.ndarray) -> pd.DataFrame:
-    probabilities = pd.DataFrame(np.eye(6)[predicted], columns=[f"p_{group}" for group in range(6)])
-    return probabilities.assign(group=true, cluster=clusters)
+def table(true: np.ndarray, predicted: np.ndarray, clusters: np.ndarray | None = None, sure: float = 0.9):
+    """A predictions table where the predicted group has one probability, and the others share the rest."""
+    shares = np.full((len(true), 6), (1 - sure) / 5)
+    shares[np.arange(len(true)), predicted] = sure
+    known = {
+        "group": true,
+        "age": np.take(AGES, true),
+        "cluster": np.arange(len(true)) if clusters is None else clusters,
+    }
+    known |= {"gender": true % 2, "ethnicity": true % 5, "black_edge": 0.0, "brightness": np.arange(len(true))}
+    return pd.DataFrame(shares, columns=[f"p_{group}" for group in range(6)]).assign(**known)
 
 
-def test_measures_equal_those_of_scikit_learn(labels):
-    true, predicted = labels
-    confusion = evaluation.confusion_matrix(true, predicted, 6)
-    ours = evaluation.measures(confusion)
-    np.testing.assert_array_equal(confusion, metrics.confusion_matrix(true, predicted))
-    assert ours["accuracy"] == pytest.approx(metrics.accuracy_score(true, predicted))
-    assert ours["balanced_accuracy"] == pytest.approx(metrics.balanced_accuracy_score(true, predicted))
-    assert ours["macro_f1"] == pytest.approx(metrics.f1_score(true, predicted, average="macro"))
-    expected = metrics.precision_recall_fscore_support(true, predicted)
-    np.testing.assert_allclose([ours["precision"], ours["recall"], ours["f1"]], expected[:3])
+def evaluate(predictions: pd.DataFrame, majority: int = 0, temperature: float = 1.0) -> dict:
+    answers = {"majority": np.full(len(predictions), majority)}
+    return evaluation.evaluate(predictions, REFERENCE_EDGES, answers, AGES, temperature)
 
 
-def test_measures_of_a_case_worked_by_hand():
-    # Of four faces of group 0 one is taken for its neighbour and one for the group two away.
-    ours = evaluation.measures(np.array([[2, 1, 1], [0, 2, 0], [0, 0, 0]]))
-    assert ours["accuracy"] == pytest.approx(4 / 6)
-    assert ours["off_by_one"] == pytest.approx(5 / 6)
-    assert ours["balanced_accuracy"] == pytest.approx((2 / 4 + 1) / 2)  # group 2 has no faces
-    assert ours["macro_f1"] == pytest.approx((4 / 6 + 4 / 5 + 0) / 3)
-    assert np.isnan(ours["recall"][2])
+def test_the_measures_are_those_of_the_most_probable_group(labels):
+    results = evaluate(table(*labels))
+    assert results["measures"]["accuracy"]["value"] == pytest.approx(metrics.accuracy_score(*labels))
+    kappa = metrics.cohen_kappa_score(*labels, weights="quadratic")
+    assert results["measures"]["quadratic_kappa"]["value"] == pytest.approx(kappa)
+    np.testing.assert_array_equal(results["confusion"], metrics.confusion_matrix(*labels))
+    recall = metrics.recall_score(*labels, average=None)
+    assert [row["recall"]["value"] for row in results["per_group"]] == pytest.approx(recall.tolist())
 
 
-def test_a_stack_of_confusion_matrices_is_measured_one_by_one(labels):
-    single = evaluation.confusion_matrix(*labels, 6)
-    stacked = evaluation.measures(np.stack([single, single.T]))
-    assert stacked["macro_f1"].shape == (2,)
-    np.testing.assert_allclose(stacked["recall"][1], evaluation.measures(single.T)["recall"])
+def test_years_off_is_the_distance_from_the_expected_age():
+    true, predicted = np.array([0, 5]), np.array([0, 4])
+    results = evaluate(table(true, predicted, sure=1.0))
+    assert results["measures"]["years_off"]["value"] == pytest.approx((0 + 20) / 2)
 
 
-def test_resamples_draw_whole_clusters():
-    true = np.repeat([0, 1], 50)
-    confusions = evaluation.bootstrap_confusions(true, true, true, 2, n_resamples=200, seed=0)
-    drawn = {tuple(np.diagonal(confusion)) for confusion in confusions}
-    assert drawn == {(0, 100), (50, 50), (100, 0)}
+def test_calibration_is_measured_before_and_after_the_temperature(labels):
+    measured = evaluate(table(*labels, sure=0.99), temperature=3.0)["calibration"]
+    right = np.mean(labels[0] == labels[1])
+    assert measured["temperature"] == 3.0
+    assert measured["before"]["calibration_error"]["value"] == pytest.approx(0.99 - right)
+    assert measured["after"]["log_loss"]["value"] < measured["before"]["log_loss"]["value"]
+
+
+def test_slices_are_measured_and_hold_no_nan(labels):
+    slices = evaluate(table(*labels))["slices"]
+    assert {row["slice"] for row in slices["gender"]} == {"male", "female"}
+    assert sum(row["n"] for row in slices["group × gender × ethnicity"]) == 500
+    (only,) = slices["black_edge"]  # all faces are alike: there are no others
+    assert (only["n"], only["gap"]) == (500, None)
 
 
 def test_interval_agrees_with_the_binomial_one_where_every_face_stands_alone(labels):
-    true, predicted = labels
-    accuracy = evaluation.evaluate(table(true, predicted, np.arange(500)), REFERENCE_EDGES, 0)["measures"]["accuracy"]
+    accuracy = evaluate(table(*labels))["measures"]["accuracy"]
     half = 1.96 * np.sqrt(accuracy["value"] * (1 - accuracy["value"]) / 500)
     assert accuracy["low"] == pytest.approx(accuracy["value"] - half, abs=0.01)
     assert accuracy["high"] == pytest.approx(accuracy["value"] + half, abs=0.01)
@@ -69,29 +78,37 @@ def test_interval_agrees_with_the_binomial_one_where_every_face_stands_alone(lab
 
 def test_interval_widens_when_faces_come_in_clusters(labels):
     true, predicted = (np.repeat(values[:50], 10) for values in labels)
-    alone = evaluation.evaluate(table(true, predicted, np.arange(500)), REFERENCE_EDGES, 0)["measures"]["accuracy"]
-    together = evaluation.evaluate(table(true, predicted, np.arange(500) // 10), REFERENCE_EDGES, 0)
-    width = together["measures"]["accuracy"]["high"] - together["measures"]["accuracy"]["low"]
-    assert width > 2 * (alone["high"] - alone["low"])
+    alone, together = (
+        evaluate(table(true, predicted, clusters))["measures"]["accuracy"]
+        for clusters in (np.arange(500), np.arange(500) // 10)
+    )
+    assert together["high"] - together["low"] > 2 * (alone["high"] - alone["low"])
 
 
-def test_majority_baseline_answers_the_training_majority(labels):
-    true, predicted = labels
-    results = evaluation.evaluate(table(true, predicted, np.arange(500)), REFERENCE_EDGES, majority=2)
-    baseline = results["baselines"]["majority"]
+def test_baselines_are_measured_on_the_same_faces(labels):
+    baseline = evaluate(table(*labels), majority=2)["baselines"]["majority"]
     assert baseline["group"] == "19-30"
-    assert baseline["accuracy"]["value"] == pytest.approx((true == 2).mean())
+    assert baseline["accuracy"]["value"] == pytest.approx((labels[0] == 2).mean())
     assert baseline["balanced_accuracy"]["value"] == pytest.approx(1 / 6)
 
 
-def test_a_group_without_faces_has_no_recall_and_valid_json(tmp_path):
+def test_results_come_back_as_they_were_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(ageclf, "ROOT", tmp_path)
     true = np.array([0, 0, 1, 1])
-    results = evaluation.evaluate(table(true, true, true), REFERENCE_EDGES, 0)
+    results = evaluate(table(true, true, true))
     assert results["per_group"][5]["recall"] == {"value": None, "low": None, "high": None}
-    evaluation.write_results(tmp_path / "run", table(true, true, true), results)
-    assert json.loads((tmp_path / "run" / "metrics.json").read_text())["n"] == 4
-    assert len(pd.read_parquet(tmp_path / "run" / "predictions.parquet")) == 4
-    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["metrics.json", "predictions.parquet"]
+    folder = tmp_path / "reports" / "run"
+    evaluation.write_results(folder, table(true, true, true), results)
+    predictions, read = evaluation.read_results("run")
+    assert read == results
+    pd.testing.assert_frame_equal(predictions, table(true, true, true))
+    assert sorted(path.name for path in folder.iterdir()) == ["metrics.json", "predictions.parquet"]
+
+
+def test_without_results_the_notebook_to_run_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(ageclf, "ROOT", tmp_path)
+    with pytest.raises(FileNotFoundError, match="run 05_evaluation with run='lab' first"):
+        evaluation.read_results("lab")
 
 
 def test_faces_seen_in_training_are_left_out_and_counted():
@@ -114,8 +131,3 @@ def test_a_part_without_unseen_faces_is_refused():
         evaluation.choose_faces(face_ids, parts, "all", ["a"])
     with pytest.raises(ValueError, match="expected one of train, val, test, all"):
         evaluation.choose_faces(face_ids, parts, "tests", [])
-
-
-def test_percentages_read_as_in_the_report():
-    assert evaluation.percent({"value": 0.705, "low": 0.689, "high": 0.7214}) == "70.5 % (68.9–72.1)"
-    assert evaluation.percent({"value": None, "low": None, "high": None}) == "–"

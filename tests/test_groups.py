@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ageclf.groups import age_to_group, group_names
+from ageclf.groups import age_to_group, group_names, group_statistics
 
 
 def test_reference_groups_begin_and_end_where_the_field_says():
@@ -25,3 +25,9 @@ def test_edges_that_are_no_increasing_ages_are_refused(edges):
         age_to_group([7], edges)
     with pytest.raises(ValueError, match="groups="):
         group_names(edges)
+
+
+def test_counts_and_mean_ages_of_groups_are_those_of_the_ages():
+    counts, ages = group_statistics([3, 5, 20, 70, 80])
+    assert counts == [2, 0, 1, 0, 0, 2]
+    assert ages == [4, 12.5, 20, 38.5, 56, 75], "an empty group has the middle of its bounds"

@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+import jsonschema
 import nbformat
 import numpy as np
 import papermill
@@ -89,6 +90,11 @@ def test_every_notebook_runs_on_the_sample(sample_report):
     assert [path.name for path in sorted(sample_report.glob("*.ipynb"))] == [path.name for path in NOTEBOOKS]
     assert [path.stem for path in sorted(sample_report.glob("*.html"))] == [path.stem for path in NOTEBOOKS]
     assert not (sample_report / "failed").exists()
+
+
+def test_the_measures_are_laid_out_as_documented(sample_report):
+    schema = json.loads((NOTEBOOKS[0].parents[1] / "docs" / "metrics.schema.json").read_text(encoding="utf-8"))
+    jsonschema.validate(json.loads((sample_report / "metrics.json").read_text(encoding="utf-8")), schema)
 
 
 def test_the_default_network_learns_the_sample(sample_report):

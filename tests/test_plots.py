@@ -7,7 +7,6 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.stats import binomtest
 
@@ -138,20 +137,3 @@ def test_probability_bars_of_no_face_are_an_empty_figure():
     figure = plots.probability_bars(np.zeros((0, 48, 48)), np.zeros((0, 3)), NAMES, [], [])
     assert isinstance(figure, Figure)
     assert not figure.axes
-
-
-def test_measure_intervals_puts_baselines_beside_and_leaves_out_what_is_undefined():
-    undefined = {"value": None, "low": None, "high": None}
-    results = {
-        "measures": {"accuracy": interval(0.7), "macro_f1": interval(0.6)},
-        "baselines": {"majority": {"group": "19-30", "accuracy": interval(0.3), "macro_f1": undefined}},
-    }
-    axes = plots.measure_intervals(results)
-    assert isinstance(axes, Axes)
-    network, baseline = axes.lines
-    assert network.get_xdata() == pytest.approx([70, 60])
-    assert baseline.get_xdata() == pytest.approx([30])
-    assert [segment[:, 0].tolist() for segment in axes.collections[1].get_segments()] == [pytest.approx([28, 32])]
-    assert [tick.get_text() for tick in axes.get_yticklabels()] == ["accuracy", "macro f1"]
-    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["network", "majority baseline"]
-    assert network.get_marker() != baseline.get_marker()

@@ -16,7 +16,6 @@ import ageclf
 from ageclf import weights
 from ageclf.backend import keras
 from ageclf.model import augmentation, build_network
-from ageclf.reading import load_faces
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -45,6 +44,14 @@ def test_checkpoint_gives_the_same_probabilities_and_provenance(tmp_path):
     assert known == {"groups": GROUPS, "sha256": ageclf.sha256(path)}
     assert sorted(file.name for file in path.parent.iterdir()) == ["some.json", "some.keras"]
     assert path.stat().st_size < 1.1 * 4 * model.count_params() + 200_000, "no optimizer state in a checkpoint"
+
+
+def test_what_becomes_known_later_joins_the_provenance(tmp_path):
+    path = tmp_path / "some.keras"
+    weights.save_checkpoint(tiny(), path, {"groups": GROUPS, "seed": 1})
+    weights.amend_checkpoint(path, temperature=1.5)
+    _, known = weights.load_checkpoint(path)
+    assert (known["seed"], known["temperature"]) == (1, 1.5)
 
 
 def test_auto_prefers_the_checkpoint_of_the_run_then_the_shipped_one(tmp_path, monkeypatch):
@@ -254,32 +261,6 @@ def test_a_keras_file_without_one_of_its_arrays_is_refused(tmp_path):
             bad.write(tmp_path / name, name)
     with pytest.raises(ValueError, match=r"bad\.keras: not a checkpoint: "):
         weights.load_model(tmp_path / "bad.keras")
-
-
-def test_the_exported_network_answers_as_the_checkpoint_does(tmp_path):
-    """With augmentation and dropout, which `model.export` would leave acting; and in place of an older export."""
-    import tensorflow as tf
-
-    path, folder = tmp_path / "some.keras", tmp_path / "some-savedmodel"
-    weights.save_checkpoint(tiny(augmentation(), layers.Dropout(0.5)), path, {"groups": GROUPS})
-    for _ in range(2):
-        weights.export_saved_model(path, folder)
-    faces = load_faces("sample").images[:100, ..., np.newaxis]
-    model, known = weights.load_checkpoint(path)
-    expected = model.predict(faces, verbose=0)
-    exported = tf.saved_model.load(str(folder))
-    floats = tf.constant(faces, tf.float32)
-    np.testing.assert_allclose(exported.serve(floats), expected, rtol=0, atol=1e-6)
-    (named,) = exported.signatures["serving_default"](floats).values()
-    np.testing.assert_allclose(named, expected, rtol=0, atol=1e-6)
-    assert json.loads((folder / "provenance.json").read_text()) == known
-    assert sorted(left.name for left in tmp_path.iterdir()) == ["some-savedmodel", "some.json", "some.keras"]
-
-
-def test_an_export_never_takes_the_place_of_another_folder(tmp_path):
-    (tmp_path / "data").mkdir()
-    with pytest.raises(ValueError, match=r"data is there and is no SavedModel; name another folder"):
-        weights.export_saved_model(tmp_path / "some.keras", tmp_path / "data")
 
 
 def test_imagenet_without_cache_and_network_names_the_file_and_its_place(tmp_path):

@@ -1,0 +1,95 @@
+"""Figures of measures with intervals: each function takes data and returns a matplotlib Axes or Figure."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ageclf.plots import BLUE, GREEN, ORANGE, SKY
+
+
+def measure_intervals(results: dict, names: list[str]) -> Axes:
+    """Dot and 95 % interval of some measures in `metrics.json`, shares, for network and baselines.
+
+    Undefined measures are left out.
+    """
+    models = {"network": results["measures"], **results["baselines"]}
+    _, axes = plt.subplots(figsize=(7, 0.9 + 0.22 * len(names) * len(models)), layout="constrained")
+    for i, (model, colour, marker) in enumerate(zip(models, (BLUE, ORANGE, GREEN, SKY), "osD^", strict=False)):
+        known = [(y, models[model][name]) for y, name in enumerate(names) if models[model][name]["value"] is not None]
+        y = np.array([y for y, _ in known]) + (i - (len(models) - 1) / 2) / (len(models) + 1)
+        value, low, high = (100 * np.array([measure[key] for _, measure in known]) for key in ("value", "low", "high"))
+        axes.hlines(y, low, high, color=colour)
+        axes.plot(value, y, marker, color=colour, label=model)
+    axes.set_yticks(range(len(names)), [name.replace("_", " ") for name in names])
+    axes.set(xlabel="value and 95 % interval (%)", xlim=(0, 100), ylim=(len(names) - 0.5, -0.5))
+    axes.grid(axis="x", color="0.9")
+    axes.set_axisbelow(True)
+    sns.despine(ax=axes)
+    axes.legend(frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=len(models))
+    return axes
+
+
+def reliability(panels: dict[str, np.ndarray]) -> Figure:
+    """Accuracy, with its 95 % interval, against confidence in each bin; below it, how many faces each bin holds.
+
+    `panels` are `calibration.bin_sums`, (1 + resamples, bins, 3), by title. Bins of fewer than five faces have no dot.
+    """
+    figure, axes = plt.subplots(
+        2, len(panels), figsize=(4 * len(panels), 4.6), height_ratios=(3, 1), sharex=True, sharey="row", squeeze=False,
+        layout="constrained",
+    )  # fmt: skip
+    for (title, sums), (above, below) in zip(panels.items(), axes.T, strict=True):
+        n = sums[..., 0]
+        shown = n[0] >= 5
+        with np.errstate(invalid="ignore"):
+            confidence, accuracy = 100 * sums[0, shown, 1] / n[0, shown], 100 * sums[:, shown, 2] / n[:, shown]
+        low, high = np.nanpercentile(accuracy[1:], [2.5, 97.5], axis=0)
+        above.plot((0, 100), (0, 100), "--", color="0.5", label="as sure as right")
+        above.vlines(confidence, low, high, color=BLUE)
+        above.plot(confidence, accuracy[0], "o", color=BLUE, markersize=5, label="accuracy, 95 % interval")
+        above.set(title=title, xlim=(0, 100), ylim=(0, 100))
+        edges = np.linspace(0, 100, sums.shape[1] + 1)
+        below.stairs(n[0], edges, fill=True, color=SKY)
+        below.set(xlabel="confidence (%)")
+    axes[0, 0].set(ylabel="accuracy (%)")
+    axes[1, 0].set(ylabel="faces")
+    axes[0, 0].legend(frameon=False, loc="upper left", fontsize=9)
+    sns.despine(fig=figure)
+    return figure
+
+
+def coverage(frame: pd.DataFrame, overall: float) -> Axes:
+    """Accuracy of the answered faces, with its 95 % interval, against the share answered (`coverage_frame`)."""
+    _, ax = plt.subplots(figsize=(6, 3.2), layout="constrained")
+    ax.axhline(100 * overall, linestyle="--", color="0.5", label="all faces answered")
+    ax.fill_between(100 * frame["coverage"], 100 * frame["low"], 100 * frame["high"], color=SKY, alpha=0.5)
+    ax.plot(100 * frame["coverage"], 100 * frame["value"], "o-", color=BLUE, label="accuracy, 95 % interval")
+    ax.set(xlabel="share answered, surest first (%)", ylabel="accuracy (%)", xlim=(0, 101))
+    ax.legend(frameon=False)
+    sns.despine(ax=ax)
+    return ax
+
+
+def slice_accuracy(frame: pd.DataFrame, overall: float, ax: Axes | None = None) -> Axes:
+    """Accuracy of each slice of a `slice_frame`, with its 95 % interval and number of faces, beside that of all.
+
+    Slices too small to be ranked are hollow.
+    """
+    ax = ax or plt.subplots(figsize=(6.5, 0.9 + 0.3 * len(frame)), layout="constrained")[1]
+    y = np.arange(len(frame))
+    ax.axvline(100 * overall, linestyle="--", color="0.5", label="all faces")
+    ax.hlines(y, 100 * frame["low"], 100 * frame["high"], color=BLUE)
+    for ranked, fill, label in ((True, BLUE, "accuracy, 95 % interval"), (False, "white", "too few faces to judge")):
+        shown = (frame["ranked"] == ranked).to_numpy()
+        if shown.any():
+            ax.plot(100 * frame["value"][shown], y[shown], "o", color=BLUE, markerfacecolor=fill, label=label)
+    ax.set_yticks(y, [f"{name}  ({n:,})" for name, n in zip(frame["slice"], frame["n"], strict=True)])
+    ax.set(xlabel="accuracy (%)", xlim=(0, 100), ylim=(len(frame) - 0.5, -0.5))
+    ax.grid(axis="x", color="0.9")
+    ax.set_axisbelow(True)
+    sns.despine(ax=ax)
+    ax.legend(frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3, fontsize=9)
+    return ax

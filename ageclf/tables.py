@@ -1,0 +1,61 @@
+"""Measures as tables that people read."""
+
+import pandas as pd
+
+from ageclf.evaluation import SHARES
+
+
+def measures_frame(results: dict) -> pd.DataFrame:
+    """Lay out the measures of `metrics.json` beside those of the baselines, with intervals; shares in per cent."""
+    rows = {"network": results["measures"], **results["baselines"]}
+    table = {
+        name: [(percent if measure in SHARES else number)(row.get(measure)) for measure in results["measures"]]
+        for name, row in rows.items()
+    }
+    return pd.DataFrame(table, index=[measure.replace("_", " ") for measure in results["measures"]])
+
+
+def per_group_frame(results: dict) -> pd.DataFrame:
+    """Lay out precision, recall and F1 of each group, in per cent with intervals."""
+    rows = [
+        {
+            "group": row["group"],
+            "faces": row["n"],
+            **{name: percent(row[name]) for name in ("precision", "recall", "f1")},
+        }
+        for row in results["per_group"]
+    ]
+    return pd.DataFrame(rows).set_index("group")
+
+
+def calibration_frame(measured: dict[str, dict]) -> pd.DataFrame:
+    """Lay out the measures of `calibration.calibration` by name, with intervals."""
+    table = {name: [number(value, 3) for value in row.values()] for name, row in measured.items()}
+    return pd.DataFrame(table, index=[measure.replace("_", " ") for measure in next(iter(measured.values()))])
+
+
+def slices_frame(frame: pd.DataFrame) -> pd.DataFrame:
+    """Lay out a `slices.slice_frame`: accuracy and gap to all other faces in per cent, with intervals."""
+    gaps = frame[["gap", "gap_low", "gap_high"]].set_axis(["value", "low", "high"], axis=1)
+    table = {
+        "faces": frame["n"],
+        "accuracy": [percent(row) for row in frame.to_dict("records")],
+        "gap to all others": [percent(row) for row in gaps.to_dict("records")],
+        "ranked": frame["ranked"].map({True: "yes", False: "too few"}),
+    }
+    return pd.DataFrame(table).set_axis(frame["slice"])
+
+
+def percent(measure: dict | None) -> str:
+    """Write a measure as `70.5 % (68.9–72.1)`, one that there is not as a dash."""
+    if measure is None or pd.isna(measure["value"]):
+        return "–"
+    bounds = f"({100 * measure['low']:.1f}–{100 * measure['high']:.1f})".replace("(-", "(−").replace("–-", " to −")
+    return f"{measure['value']:.1%} {bounds}".replace("%", " %").replace("-", "−")
+
+
+def number(measure: dict | None, digits: int = 2) -> str:
+    """Write a measure as `0.52 (0.48–0.56)`, one that there is not as a dash."""
+    if measure is None or pd.isna(measure["value"]):
+        return "–"
+    return f"{measure['value']:.{digits}f} ({measure['low']:.{digits}f}–{measure['high']:.{digits}f})"

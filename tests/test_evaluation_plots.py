@@ -1,0 +1,65 @@
+"""Figures of measures show the numbers that they are given, with intervals, and leave out what is undefined."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+from ageclf import evaluation_plots
+
+
+@pytest.fixture(autouse=True)
+def closed_figures():
+    yield
+    plt.close("all")
+
+
+def interval(value: float) -> dict:
+    return {"value": value, "low": value - 0.02, "high": value + 0.02}
+
+
+def test_measure_intervals_puts_baselines_beside_and_leaves_out_what_is_undefined():
+    undefined = {"value": None, "low": None, "high": None}
+    results = {
+        "measures": {"accuracy": interval(0.7), "macro_f1": interval(0.6), "groups_off": interval(0.4)},
+        "baselines": {"majority": {"group": "19-30", "accuracy": interval(0.3), "macro_f1": undefined}},
+    }
+    axes = evaluation_plots.measure_intervals(results, ["accuracy", "macro_f1"])
+    network, baseline = axes.lines
+    assert network.get_xdata() == pytest.approx([70, 60])
+    assert baseline.get_xdata() == pytest.approx([30])
+    assert [segment[:, 0].tolist() for segment in axes.collections[1].get_segments()] == [pytest.approx([28, 32])]
+    assert [tick.get_text() for tick in axes.get_yticklabels()] == ["accuracy", "macro f1"]
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["network", "majority"]
+    assert network.get_marker() != baseline.get_marker()
+
+
+def test_reliability_shows_bins_with_faces_enough():
+    sums = np.zeros((3, 2, 3))
+    sums[:, 0] = 10, 4, 2  # faces, sum of confidences, right ones
+    sums[:, 1] = 4, 3, 4
+    figure = evaluation_plots.reliability({"as it is": sums})
+    above, below = figure.axes
+    dots = above.lines[1]
+    assert dots.get_xdata() == pytest.approx([40])
+    assert dots.get_ydata() == pytest.approx([20])
+    assert below.patches[0].get_data()[0].tolist() == [10, 4]
+
+
+def test_coverage_runs_to_the_accuracy_of_all():
+    frame = pd.DataFrame({"coverage": [1.0, 0.5], "value": [0.6, 0.8], "low": [0.5, 0.7], "high": [0.7, 0.9]})
+    axes = evaluation_plots.coverage(frame, 0.6)
+    overall, curve = axes.lines
+    assert overall.get_ydata() == pytest.approx([60, 60])
+    assert curve.get_xdata() == pytest.approx([100, 50])
+    assert curve.get_ydata() == pytest.approx([60, 80])
+
+
+def test_slices_too_small_to_judge_are_hollow():
+    columns = {"slice": ["a", "b"], "n": [1200, 3], "value": [0.5, 1.0], "low": [0.4, 1.0], "high": [0.6, 1.0]}
+    axes = evaluation_plots.slice_accuracy(pd.DataFrame(columns | {"ranked": [True, False]}), 0.6)
+    overall, judged, small = axes.lines
+    assert overall.get_xdata() == pytest.approx([60, 60])
+    assert (judged.get_xdata().tolist(), small.get_xdata().tolist()) == ([50], [100])
+    assert (judged.get_markerfacecolor() != "white", small.get_markerfacecolor()) == (True, "white")
+    assert [tick.get_text() for tick in axes.get_yticklabels()] == ["a  (1,200)", "b  (3)"]

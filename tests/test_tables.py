@@ -1,0 +1,34 @@
+"""Measures read as people write them."""
+
+import pandas as pd
+
+from ageclf import tables
+
+SEVENTY = {"value": 0.705, "low": 0.689, "high": 0.7214}
+NONE = {"value": None, "low": None, "high": None}
+
+
+def test_measures_read_as_in_the_report():
+    assert tables.percent(SEVENTY) == "70.5 % (68.9–72.1)"
+    assert tables.percent({"value": -0.1, "low": -0.2, "high": -0.05}) == "−10.0 % (−20.0 to −5.0)"
+    assert tables.number(SEVENTY) == "0.70 (0.69–0.72)"
+    assert tables.number(SEVENTY, 3) == "0.705 (0.689–0.721)"
+    assert tables.percent(NONE) == tables.percent(None) == tables.number(NONE) == tables.number(None) == "–"
+
+
+def test_shares_are_in_per_cent_and_other_measures_are_not():
+    results = {
+        "measures": {"accuracy": SEVENTY, "years_off": SEVENTY},
+        "baselines": {"majority": {"group": "19-30", "accuracy": NONE}},
+    }
+    frame = tables.measures_frame(results)
+    assert frame.loc["accuracy"].tolist() == ["70.5 % (68.9–72.1)", "–"]
+    assert frame.loc["years off"].tolist() == ["0.70 (0.69–0.72)", "–"]
+
+
+def test_slices_name_their_faces_gap_and_whether_they_count():
+    row = {"slice": "0-5", "n": 40, **SEVENTY, "gap": 0.1, "gap_low": -0.02, "gap_high": 0.2, "ranked": True}
+    alone = {**row, "slice": "66+", "gap": None, "gap_low": None, "gap_high": None, "ranked": False}
+    frame = tables.slices_frame(pd.DataFrame([row, alone]))
+    assert frame.loc["0-5"].tolist() == [40, "70.5 % (68.9–72.1)", "10.0 % (−2.0–20.0)", "yes"]
+    assert frame.loc["66+"].tolist() == [40, "70.5 % (68.9–72.1)", "–", "too few"]
