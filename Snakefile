@@ -15,22 +15,26 @@ CHECKOUT = Path(workflow.basedir)
 # of training again.
 FACES = "csv_table reading sample unpacking utkface"
 NETWORK = "backend groups old_hdf5 weights"
-MEASURES = "calibration evaluation measures slices splitting"
+SLICES = "measures slices"
+MEASURES = f"{SLICES} calibration evaluation splitting"
 MODULES = {
+    "00_data_quality": f"{FACES} {SLICES} groups images plots quality",
     "01_black_edges": f"{FACES} {NETWORK} images model plots",
     "02_brightness": f"{FACES} {NETWORK} images model plots splitting",
     "03_augmentation": f"{FACES} {NETWORK} model plots",
-    "04_training": f"{FACES} {NETWORK} calibration images measures model progress splitting training",
+    "04_training": f"{FACES} {NETWORK} calibration images measures model progress quality splitting training",
     "05_evaluation": f"{FACES} {NETWORK} {MEASURES} baselines evaluation_plots images plots tables",
     "06_prediction": f"{FACES} {NETWORK} {MEASURES} images plots",
     "07_calibration": f"{FACES} {MEASURES} evaluation_plots groups images plots tables",
     "08_slices": f"{FACES} {MEASURES} evaluation_plots groups images plots tables",
+    "09_robustness": f"{FACES} {NETWORK} {MEASURES} evaluation_plots images plots robustness tables",
 }
 AFTER = {
     "05_evaluation": ["04_training.ipynb"],
     "06_prediction": ["04_training.ipynb"],
     "07_calibration": ["05_evaluation.ipynb"],
     "08_slices": ["05_evaluation.ipynb"],
+    "09_robustness": ["05_evaluation.ipynb"],
 }
 FURTHER_OUTPUTS = {"05_evaluation": ["metrics.json", "predictions.parquet"]}
 

@@ -146,6 +146,17 @@ def read_results(run: str) -> tuple[pd.DataFrame, dict]:
     return pd.read_parquet(folder / "predictions.parquet"), json.loads((folder / "metrics.json").read_text("utf-8"))
 
 
+def images_of(predictions: pd.DataFrame, faces: Faces) -> np.ndarray:
+    """Return the images, uint8 (n, 48, 48), of the rows of a predictions table.
+
+    Raises ValueError when these are not the faces that were predicted.
+    """
+    positions = pd.Index(faces.table["row"]).get_indexer(predictions["row"])
+    if (positions < 0).any() or (faces.table["face_id"].to_numpy()[positions] != predictions["face_id"]).any():
+        raise ValueError(f"{faces.source['name']}: not the faces that 05_evaluation predicted; give the same data")
+    return faces.images[positions]
+
+
 def describe(metrics: dict) -> str:
     """One line for the top of a notebook: what was measured, and whether the faces are real."""
     data = "SYNTHETIC sample" if metrics["data"]["synthetic"] else metrics["data"]["name"]

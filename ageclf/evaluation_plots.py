@@ -61,14 +61,17 @@ def reliability(panels: dict[str, np.ndarray]) -> Figure:
     return figure
 
 
-def coverage(frame: pd.DataFrame, overall: float) -> Axes:
-    """Accuracy of the answered faces, with its 95 % interval, against the share answered (`coverage_frame`)."""
-    _, ax = plt.subplots(figsize=(6, 3.2), layout="constrained")
-    ax.axhline(100 * overall, linestyle="--", color="0.5", label="all faces answered")
-    ax.fill_between(100 * frame["coverage"], 100 * frame["low"], 100 * frame["high"], color=SKY, alpha=0.5)
-    ax.plot(100 * frame["coverage"], 100 * frame["value"], "o-", color=BLUE, label="accuracy, 95 % interval")
-    ax.set(xlabel="share answered, surest first (%)", ylabel="accuracy (%)", xlim=(0, 101))
-    ax.legend(frameon=False)
+def accuracy_curve(x: np.ndarray, frame: pd.DataFrame, label: str, overall: float, ax: Axes | None = None) -> Axes:
+    """Accuracy with its 95 % interval, the columns value, low and high of a frame, against x (n,).
+
+    A dashed line is the accuracy `overall`, of all faces as they are.
+    """
+    ax = ax or plt.subplots(figsize=(6, 3.2), layout="constrained")[1]
+    ax.axhline(100 * overall, linestyle="--", color="0.5", label="all faces as they are")
+    ax.fill_between(x, 100 * frame["low"], 100 * frame["high"], color=SKY, alpha=0.5)
+    ax.plot(x, 100 * frame["value"], "o-", color=BLUE, label="accuracy, 95 % interval")
+    ax.set(xlabel=label, ylabel="accuracy (%)")
+    ax.legend(frameon=False, fontsize=9)
     sns.despine(ax=ax)
     return ax
 

@@ -90,14 +90,14 @@ def _verified(images: np.ndarray, pairs: np.ndarray, threshold: float) -> np.nda
     """Those of the index pairs (2, m) whose correlation, one mirrored or not, is above `threshold`."""
     keep = [np.empty(0, dtype=bool)]
     for i in range(0, pairs.shape[1], BLOCK):
-        first, second = (_normalised(images[side]) for side in pairs[:, i : i + BLOCK])
+        first, second = (normalised(images[side]) for side in pairs[:, i : i + BLOCK])
         straight = np.einsum("nij,nij->n", first, second)
         mirrored = np.einsum("nij,nij->n", first, second[:, :, ::-1])
         keep.append(np.maximum(straight, mirrored) > threshold)
     return pairs[:, np.concatenate(keep)]
 
 
-def _normalised(images: np.ndarray) -> np.ndarray:
+def normalised(images: np.ndarray) -> np.ndarray:
     """Pictures with mean 0 and length 1, float64; those of one grey value with equal pixels and length 1."""
     centred = images - images.mean(axis=(1, 2), keepdims=True)
     centred += ~centred.any(axis=(1, 2), keepdims=True)

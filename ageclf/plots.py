@@ -163,3 +163,20 @@ def probability_bars(images, probabilities, names: list[str], true, predicted) -
         sns.despine(ax=bars)
     figure.supxlabel("probability (%);  ▸ true group;  coloured bar: predicted group", fontsize=9)
     return figure
+
+
+def age_counts(ages) -> Axes:
+    """Faces of each year of age (n,); years that end in 0 or 5 are darker and hatched."""
+    _, ax = plt.subplots(figsize=(10, 3), layout="constrained")
+    counts = np.bincount(np.asarray(ages, dtype=int))
+    years = np.arange(len(counts))
+    for round_, colour, hatch, label in (
+        (False, SKY, None, "other years"),
+        (True, BLUE, "//", "years ending in 0 or 5"),
+    ):
+        shown = (years % 5 == 0) == round_
+        ax.bar(years[shown], counts[shown], width=0.9, color=colour, hatch=hatch, edgecolor="white", label=label)
+    ax.set(xlabel="age (years)", ylabel="faces", xlim=(-1, len(counts)))
+    ax.legend(frameon=False)
+    sns.despine(ax=ax)
+    return ax

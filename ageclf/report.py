@@ -15,7 +15,7 @@ from nbformat import NotebookNode
 import ageclf
 
 # What runs write beside the notebooks and their pages.
-RUN_FILES = ("metrics.json", "predictions.parquet", "training.csv", "snakemake.log")
+RUN_FILES = ("metrics.json", "predictions.parquet", "suspects.csv", "training.csv", "snakemake.log")
 RUN_FOLDERS = (".snakemake", "tensorboard")
 
 

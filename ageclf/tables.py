@@ -46,6 +46,17 @@ def slices_frame(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(table).set_axis(frame["slice"])
 
 
+def steps_frame(frame: pd.DataFrame) -> pd.DataFrame:
+    """Lay out a `robustness.accuracy_frame`: accuracy and what was lost in per cent, with intervals."""
+    lost = frame[["lost", "lost_low", "lost_high"]].set_axis(["value", "low", "high"], axis=1)
+    table = {
+        "accuracy": [percent(row) for row in frame.to_dict("records")],
+        "lost": [percent(row) for row in lost.to_dict("records")],
+        "black edge (%)": frame["black edge (%)"].astype(float).round(1),
+    }
+    return pd.DataFrame(table).set_axis(frame["step"])
+
+
 def percent(measure: dict | None) -> str:
     """Write a measure as `70.5 % (68.9–72.1)`, one that there is not as a dash."""
     if measure is None or pd.isna(measure["value"]):

@@ -8,6 +8,7 @@ from sklearn import metrics
 import ageclf
 from ageclf import evaluation
 from ageclf.groups import REFERENCE_EDGES
+from ageclf.reading import load_faces
 
 AGES = [3.0, 12.0, 25.0, 38.0, 55.0, 75.0]
 
@@ -103,6 +104,16 @@ def test_results_come_back_as_they_were_written(tmp_path, monkeypatch):
     assert read == results
     pd.testing.assert_frame_equal(predictions, table(true, true, true))
     assert sorted(path.name for path in folder.iterdir()) == ["metrics.json", "predictions.parquet"]
+
+
+def test_pictures_are_found_by_row_and_other_faces_are_refused():
+    faces = load_faces("sample")
+    rows = [7, 3]
+    predictions = faces.table.iloc[rows][["row", "face_id"]]
+    np.testing.assert_array_equal(evaluation.images_of(predictions, faces), faces.images[rows])
+    for other in (faces.select(np.arange(5)), faces._replace(table=faces.table.assign(face_id="0"))):
+        with pytest.raises(ValueError, match="sample: not the faces that 05_evaluation predicted"):
+            evaluation.images_of(predictions, other)
 
 
 def test_without_results_the_notebook_to_run_is_named(tmp_path, monkeypatch):

@@ -46,13 +46,16 @@ def test_reliability_shows_bins_with_faces_enough():
     assert below.patches[0].get_data()[0].tolist() == [10, 4]
 
 
-def test_coverage_runs_to_the_accuracy_of_all():
-    frame = pd.DataFrame({"coverage": [1.0, 0.5], "value": [0.6, 0.8], "low": [0.5, 0.7], "high": [0.7, 0.9]})
-    axes = evaluation_plots.coverage(frame, 0.6)
+def test_a_curve_shows_accuracy_and_its_interval_beside_that_of_all_faces():
+    frame = pd.DataFrame({"value": [0.6, 0.8], "low": [0.5, 0.7], "high": [0.7, 0.9]})
+    axes = evaluation_plots.accuracy_curve(np.array([100, 50]), frame, "share answered (%)", 0.6)
     overall, curve = axes.lines
     assert overall.get_ydata() == pytest.approx([60, 60])
-    assert curve.get_xdata() == pytest.approx([100, 50])
+    assert curve.get_xdata().tolist() == [100, 50]
     assert curve.get_ydata() == pytest.approx([60, 80])
+    band = axes.collections[0].get_paths()[0].vertices
+    assert {round(float(y)) for _, y in band} == {50, 70, 90}
+    assert axes.get_xlabel() == "share answered (%)"
 
 
 def test_slices_too_small_to_judge_are_hollow():

@@ -137,3 +137,11 @@ def test_probability_bars_of_no_face_are_an_empty_figure():
     figure = plots.probability_bars(np.zeros((0, 48, 48)), np.zeros((0, 3)), NAMES, [], [])
     assert isinstance(figure, Figure)
     assert not figure.axes
+
+
+def test_round_ages_are_told_apart():
+    axes = plots.age_counts([3, 3, 5, 10])
+    others, rounds = axes.containers
+    assert {round(bar.get_x() + 0.45): bar.get_height() for bar in others}[3] == 2
+    assert {round(bar.get_x() + 0.45): bar.get_height() for bar in rounds} == {0: 0, 5: 1, 10: 1}
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["other years", "years ending in 0 or 5"]

@@ -21,6 +21,7 @@ from ageclf import runs
 
 PARAMETERS = 'data: str = "auto"  # faces\nrun: str = "lab"  # name\nseed: int = 0  # order'
 NOTEBOOKS = {  # name: its further parameters, and what it does
+    "00_data_quality": ("", ""),
     "01_black_edges": ('on_bad_rows: str = "raise"  # or "drop"', ""),
     "02_brightness": ("share: float = 0.5  # of the faces\nbad: bool = False  # raises an error", "assert not bad"),
     "03_augmentation": ("", ""),
@@ -36,8 +37,10 @@ NOTEBOOKS = {  # name: its further parameters, and what it does
     "06_prediction": ("", ""),
     "07_calibration": ("", ""),
     "08_slices": ("", ""),
+    "09_robustness": ("", ""),
 }
-AFTER_TRAINING = ("05_evaluation", "06_prediction", "07_calibration", "08_slices")
+AFTER_EVALUATION = ("05_evaluation", "07_calibration", "08_slices", "09_robustness")
+AFTER_TRAINING = ("05_evaluation", "06_prediction", "07_calibration", "08_slices", "09_robustness")
 
 
 def make_checkout(folder):
@@ -227,7 +230,7 @@ def test_nothing_runs_twice(made):
     [
         ("plots", set(NOTEBOOKS) - {"04_training"}),
         ("training", {"04_training", *AFTER_TRAINING}),
-        ("tables", {"05_evaluation", "07_calibration", "08_slices"}),
+        ("tables", set(AFTER_EVALUATION)),
         ("report", set()),
     ],
 )
@@ -242,7 +245,7 @@ def test_an_edit_of_a_module_reruns_what_uses_it(made, module, stale):
 @pytest.mark.parametrize(
     ("notebook", "changed", "stale"),
     [
-        ("05_evaluation", {"part": "test"}, {"05_evaluation", "07_calibration", "08_slices"}),
+        ("05_evaluation", {"part": "test"}, set(AFTER_EVALUATION)),
         ("04_training", {"epochs": 3}, {"04_training", *AFTER_TRAINING}),
     ],
 )
@@ -300,7 +303,7 @@ def test_a_report_that_was_killed_goes_on_with_what_was_not_finished(tmp_path):
     (folder / "go").touch()
     again = make_report(checkout)
     assert again.returncode == 0, again.stderr
-    assert set(re.findall(r"(\w+) started", again.stdout)) == {"05_evaluation", "07_calibration", "08_slices"}
+    assert set(re.findall(r"(\w+) started", again.stdout)) == set(AFTER_EVALUATION)
     assert (folder / "05_evaluation.html").exists()
 
 

@@ -32,3 +32,8 @@ def test_slices_name_their_faces_gap_and_whether_they_count():
     frame = tables.slices_frame(pd.DataFrame([row, alone]))
     assert frame.loc["0-5"].tolist() == [40, "70.5 % (68.9–72.1)", "10.0 % (−2.0–20.0)", "yes"]
     assert frame.loc["66+"].tolist() == [40, "70.5 % (68.9–72.1)", "–", "too few"]
+
+
+def test_steps_name_accuracy_loss_and_edge():
+    row = {"step": 5, **SEVENTY, "lost": 0.1, "lost_low": 0.05, "lost_high": 0.15, "black edge (%)": 12.345}
+    assert tables.steps_frame(pd.DataFrame([row])).loc[5].tolist() == ["70.5 % (68.9–72.1)", "10.0 % (5.0–15.0)", 12.3]
