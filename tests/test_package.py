@@ -1,6 +1,7 @@
 """What every module leans on: cheap imports, paths, files written aside, the version of the code; and its size."""
 
 import ast
+import os
 import re
 import subprocess
 import sys
@@ -26,6 +27,18 @@ def test_paths_are_relative_to_the_root(tmp_path, monkeypatch):
     monkeypatch.setattr(ageclf, "ROOT", tmp_path)
     assert ageclf.resolve("data/faces.csv") == tmp_path / "data" / "faces.csv"
     assert ageclf.resolve("/elsewhere/faces.csv").as_posix() == "/elsewhere/faces.csv"
+
+
+def test_a_file_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    path, synced, sync = tmp_path / "some.json", [], os.fsync
+
+    def recorded(descriptor):
+        synced.append((os.fstat(descriptor).st_ino, path.exists()))
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", recorded)
+    ageclf.write_aside(path, lambda aside: aside.write_text("new"))
+    assert synced == [(path.stat().st_ino, False), (tmp_path.stat().st_ino, True)]
 
 
 def test_a_save_that_fails_leaves_the_old_file(tmp_path):
