@@ -28,6 +28,7 @@ MODULES = {
     "07_calibration": f"{FACES} {MEASURES} evaluation_plots groups images plots tables",
     "08_slices": f"{FACES} {MEASURES} evaluation_plots groups images plots tables",
     "09_robustness": f"{FACES} {NETWORK} {MEASURES} evaluation_plots images plots robustness tables",
+    "10_groups": f"{FACES} {MEASURES} evaluation_plots groupings groups images plots tables",
 }
 AFTER = {
     "05_evaluation": ["04_training.ipynb"],
@@ -35,6 +36,7 @@ AFTER = {
     "07_calibration": ["05_evaluation.ipynb"],
     "08_slices": ["05_evaluation.ipynb"],
     "09_robustness": ["05_evaluation.ipynb"],
+    "10_groups": ["05_evaluation.ipynb"],
 }
 FURTHER_OUTPUTS = {"05_evaluation": ["metrics.json", "predictions.parquet"]}
 

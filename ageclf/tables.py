@@ -57,6 +57,12 @@ def steps_frame(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(table).set_axis(frame["step"])
 
 
+def groupings_frame(measured: dict[str, dict]) -> pd.DataFrame:
+    """Lay out `groupings.measure_groupings`: accuracy, majority baseline and gain in per cent, with intervals."""
+    table = {name: [percent(value) for value in row.values()] for name, row in measured.items()}
+    return pd.DataFrame.from_dict(table, orient="index", columns=["accuracy", "majority", "gain"])
+
+
 def percent(measure: dict | None) -> str:
     """Write a measure as `70.5 % (68.9–72.1)`, one that there is not as a dash."""
     if measure is None or pd.isna(measure["value"]):

@@ -38,9 +38,10 @@ NOTEBOOKS = {  # name: its further parameters, and what it does
     "07_calibration": ("", ""),
     "08_slices": ("", ""),
     "09_robustness": ("", ""),
+    "10_groups": ("", ""),
 }
-AFTER_EVALUATION = ("05_evaluation", "07_calibration", "08_slices", "09_robustness")
-AFTER_TRAINING = ("05_evaluation", "06_prediction", "07_calibration", "08_slices", "09_robustness")
+AFTER_EVALUATION = ("05_evaluation", "07_calibration", "08_slices", "09_robustness", "10_groups")
+AFTER_TRAINING = ("05_evaluation", "06_prediction", "07_calibration", "08_slices", "09_robustness", "10_groups")
 
 
 def make_checkout(folder):

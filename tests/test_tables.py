@@ -37,3 +37,12 @@ def test_slices_name_their_faces_gap_and_whether_they_count():
 def test_steps_name_accuracy_loss_and_edge():
     row = {"step": 5, **SEVENTY, "lost": 0.1, "lost_low": 0.05, "lost_high": 0.15, "black edge (%)": 12.345}
     assert tables.steps_frame(pd.DataFrame([row])).loc[5].tolist() == ["70.5 % (68.9–72.1)", "10.0 % (5.0–15.0)", 12.3]
+
+
+def test_groupings_stand_beside_their_baseline():
+    frame = tables.groupings_frame({"0-5 | 6+": {"accuracy": SEVENTY, "majority": NONE, "gain": SEVENTY}})
+    assert frame.loc["0-5 | 6+"].to_dict() == {
+        "accuracy": "70.5 % (68.9–72.1)",
+        "majority": "–",
+        "gain": "70.5 % (68.9–72.1)",
+    }

@@ -12,7 +12,7 @@ from playwright.sync_api import sync_playwright
 
 WIDTHS = (390, 1400)  # a phone, a desk; pixels
 NAMES = ["index.html", "00_data_quality", "01_black_edges", "02_brightness", "03_augmentation"]
-NAMES += ["04_training", "05_evaluation", "06_prediction", "07_calibration", "08_slices", "09_robustness"]
+NAMES += ["04_training", "05_evaluation", "06_prediction", "07_calibration", "08_slices", "09_robustness", "10_groups"]
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,45 @@
+"""What accuracy becomes when neighbouring groups are merged, each grouping beside its own majority baseline."""
+
+import numpy as np
+import pandas as pd
+
+from ageclf.groups import group_names
+from ageclf.measures import interval, totals
+
+
+def coarser(edges: list[int], kept: list[int]) -> np.ndarray:
+    """Return the group under the edges `kept` of each group under `edges`, int (len(edges) + 1,).
+
+    Raises ValueError unless all that are kept are among the edges: a group cannot be split from predictions.
+    """
+    unknown = sorted(set(kept) - set(edges))
+    if unknown:
+        raise ValueError(f"groups cannot be split at {unknown}: the network knows the edges {list(edges)}")
+    return np.searchsorted(kept, [0, *edges], side="right")
+
+
+def measure_groupings(
+    predictions: pd.DataFrame,
+    edges: list[int],
+    training_counts: list[int],
+    groupings: list[list[int]],
+    draws: tuple[np.ndarray, np.ndarray],
+) -> dict[str, dict]:
+    """Measure the accuracy of each grouping, by the names of its groups, and of always answering its majority.
+
+    The probabilities of merged groups are added up before the most probable one is taken. The majority is that of
+    training. Returns intervals: `accuracy`, `majority`, and `gain`, the difference on the same faces.
+    """
+    true, shares = predictions["group"].to_numpy(), predictions.filter(regex=r"^p_\d+$").to_numpy()
+    n = totals(np.ones(len(true)), draws)
+    measured = {}
+    for kept in groupings:
+        merged = coarser(edges, kept)
+        into = np.eye(len(kept) + 1)[merged]
+        right = (shares @ into).argmax(axis=1) == merged[true]
+        frequent = merged[true] == np.argmax(np.asarray(training_counts) @ into)
+        accuracy, majority = (totals(hits.astype(float), draws) / n for hits in (right, frequent))
+        values = {"accuracy": accuracy, "majority": majority, "gain": accuracy - majority}
+        name = " | ".join(group_names(kept))
+        measured[name] = {measure: interval(value) for measure, value in values.items()}
+    return measured
