@@ -90,14 +90,11 @@ def evaluate(
     true, sure = predictions["group"].to_numpy(), probabilities(predictions)
     draws = draw_clusters(predictions["cluster"].to_numpy(), n_resamples, seed)
 
-    def measured(predicted: np.ndarray) -> dict[str, dict | list]:
-        confusion = confusion_matrices(true, predicted, len(names), draws)
-        return {name: interval(measure) for name, measure in from_confusion(confusion).items()}
-
-    values = measured(sure.argmax(axis=1))
-    off = np.stack([years_off(predictions, group_ages), np.ones(len(true))], axis=1)
-    off = totals(off, draws)
-    counts = np.bincount(true, minlength=len(names)).tolist()
+    predicted = sure.argmax(axis=1)
+    confusion = confusion_matrices(true, predicted, len(names), draws)
+    values = {name: interval(measure) for name, measure in from_confusion(confusion).items()}
+    years = totals(years_off(predictions, group_ages), draws) / totals(np.ones(len(true)), draws)
+    counts = confusion[0].sum(axis=1).tolist()
     per_group = [
         {"group": name, "n": n, **{measure: values[measure][i] for measure in ("precision", "recall", "f1")}}
         for i, (name, n) in enumerate(zip(names, counts, strict=True))
@@ -107,12 +104,10 @@ def evaluate(
         "clusters": int(predictions["cluster"].nunique()),
         "groups": names,
         "edges": list(edges),
-        "measures": {name: values[name] for name in HEADLINE} | {"years_off": interval(off[:, 0] / off[:, 1])},
+        "measures": {name: values[name] for name in HEADLINE} | {"years_off": interval(years)},
         "per_group": per_group,
         "baselines": {
-            name: {measure: value for measure, value in measured(predicted).items() if measure in HEADLINE}
-            | ({"group": names[predicted[0]]} if name == "majority" else {})
-            for name, predicted in baselines.items()
+            name: _measure_baseline(name, true, answers, names, draws) for name, answers in baselines.items()
         },
         "calibration": {
             "temperature": temperature,
@@ -121,10 +116,18 @@ def evaluate(
         },
         "slices": {
             way: frame.astype(object).where(frame.notna(), None).to_dict("records")
-            for way, frame in slice_frames(predictions, sure.argmax(axis=1) == true, names, draws).items()
+            for way, frame in slice_frames(predictions, predicted == true, names, draws).items()
         },
-        "confusion": confusion_matrices(true, sure.argmax(axis=1), len(names), draws)[0].tolist(),
+        "confusion": confusion[0].tolist(),
     }
+
+
+def _measure_baseline(
+    name: str, true: np.ndarray, answers: np.ndarray, names: list[str], draws: tuple[np.ndarray, np.ndarray]
+) -> dict:
+    values = from_confusion(confusion_matrices(true, answers, len(names), draws))
+    always = {"group": names[answers[0]]} if name == "majority" else {}
+    return always | {measure: interval(values[measure]) for measure in HEADLINE}
 
 
 def write_results(folder: Path, predictions: pd.DataFrame, metrics: dict) -> None:

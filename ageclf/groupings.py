@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from ageclf.evaluation import probabilities
 from ageclf.groups import group_names
 from ageclf.measures import interval, totals
 
@@ -30,7 +31,7 @@ def measure_groupings(
     The probabilities of merged groups are added up before the most probable one is taken. The majority is that of
     training. Returns intervals: `accuracy`, `majority`, and `gain`, the difference on the same faces.
     """
-    true, shares = predictions["group"].to_numpy(), predictions.filter(regex=r"^p_\d+$").to_numpy()
+    true, shares = predictions["group"].to_numpy(), probabilities(predictions)
     n = totals(np.ones(len(true)), draws)
     measured = {}
     for kept in groupings:

@@ -35,7 +35,7 @@ def conflicting(clusters: np.ndarray, groups: np.ndarray) -> np.ndarray:
 def heaping(ages: np.ndarray, low: int = 23, high: int = 62) -> float:
     """Whipple's index of ages (n,), in per cent: 100 when no last digit is preferred, 500 when all end in 0 or 5.
 
-    Ages from `low` to `high`, both included, count. United Nations, "Demographic Yearbook", 1955, p. 19.
+    Ages from `low` to `high`, both included, count. United Nations, "Demographic Yearbook 1955".
     """
     ages = np.asarray(ages)
     counted = ages[(ages >= low) & (ages <= high)]

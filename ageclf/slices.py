@@ -7,7 +7,7 @@ from ageclf.measures import interval, totals
 
 ETHNICITIES = ("White", "Black", "Asian", "Indian", "other")  # UTKFace's words for 0–4
 GENDERS = ("male", "female")  # 0, 1
-FEWEST = 30  # faces that a slice must have to be ranked: below, an interval is wider than most gaps
+FEWEST = 30  # faces that a slice must have to be ranked: with 30, an interval spans 36 points at an accuracy of 50 %
 FIFTHS = ("lowest", "low", "middle", "high", "highest")
 WAYS = ("group", "gender", "ethnicity", "group × gender × ethnicity", "black_edge", "brightness")
 
