@@ -1,7 +1,7 @@
 # Everything a person does with the project. Each target sets up what is missing first.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help lab report test test-system bench export clean-reports clean-training
+.PHONY: help lab report sweep sweep-plan test test-system bench export clean-reports clean-training
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
@@ -16,6 +16,12 @@ lab: $(INSTALLED)  ## open JupyterLab on the notebooks
 
 report: $(INSTALLED)  ## run all notebooks and write their report: make report [RUN=name] [DATA=path]
 	@$(PYTHON) -m ageclf report $(if $(RUN),--run '$(RUN)') $(if $(DATA),--data '$(DATA)')
+
+sweep: $(INSTALLED)  ## run all points of a batch and compare them: make sweep RUN=name [DATA=path] [PROFILE=folder] [KEEP=1]
+	@$(PYTHON) -m ageclf sweep --run '$(RUN)' $(if $(DATA),--data '$(DATA)') $(if $(PROFILE),--profile '$(PROFILE)') $(if $(KEEP),--keep-networks)
+
+sweep-plan: $(INSTALLED)  ## list the points of a batch and say roughly how long they take: make sweep-plan RUN=name [DATA=path]
+	@$(PYTHON) -m ageclf sweep-plan --run '$(RUN)' $(if $(DATA),--data '$(DATA)')
 
 test: $(INSTALLED)  ## lint, unit tests, all notebooks on the sample, every cell twice
 	$(PYTHON) -m ruff check .

@@ -1,4 +1,4 @@
-# Which notebook needs what. `make report` writes reports/<run>/run.json and starts Snakemake in that folder;
+# Which notebook needs what. `make report` and `make sweep` write reports/<run>/run.json and start Snakemake there;
 # by hand: snakemake --snakefile Snakefile --directory reports/<run> --cores all --nolock
 
 from pathlib import Path
@@ -29,7 +29,9 @@ MODULES = {
     "08_slices": f"{FACES} {MEASURES} evaluation_plots groups images plots tables",
     "09_robustness": f"{FACES} {NETWORK} {MEASURES} evaluation_plots images plots robustness tables",
     "10_groups": f"{FACES} {MEASURES} evaluation_plots groupings groups images plots tables",
+    "11_comparison": "",
 }
+WITH_NETWORK = ("05_evaluation", "06_prediction", "09_robustness")  # those with the parameter `checkpoint`
 AFTER = {
     "05_evaluation": ["04_training.ipynb"],
     "06_prediction": ["04_training.ipynb"],
@@ -40,10 +42,32 @@ AFTER = {
 }
 FURTHER_OUTPUTS = {"05_evaluation": ["metrics.json", "predictions.parquet"]}
 
+# A run is executed in its own folder, each point of a batch in a folder below it.
+PARAMETERS = {"": config["parameters"]}
+PARAMETERS |= {f"{point}/": content["parameters"] for point, content in config.get("points", {}).items()}
+FOLDERS = [folder for folder in PARAMETERS if folder] or [""]
+# The network of a point goes when nothing needs it any more. When something needs it again, it is trained again.
+BATCH = "points" in config
+NETWORK_OF_POINT = ["network.keras", "network.json"] if BATCH else []
+# For that reason a nicer table or figure is no reason to measure a point again.
+SHOWN = {"evaluation_plots", "plots", "tables"} if BATCH else set()
+# The comparison waits for no point that failed: it is executed when all others are done, and reads what is there.
+FAILED = [str(path) for folder in FOLDERS for path in Path(folder, "failed").glob("*.ipynb")]
+MEASURED = [
+    f"{folder}{output}"
+    for folder in FOLDERS
+    for output in FURTHER_OUTPUTS["05_evaluation"]
+    if Path(folder, output).exists() and not Path(folder, "failed").exists()
+]
+
+
+wildcard_constraints:
+    folder="([^/]+/)?",
+
 
 rule all:
     input:
-        [f"{notebook}.ipynb" for notebook in MODULES],
+        [f"{folder}{notebook}.ipynb" for folder in FOLDERS for notebook in config["notebooks"]],
 
 
 # papermill writes to failed/, and only a notebook that ran to its end moves to the run's folder: what is left in
@@ -56,23 +80,40 @@ for notebook, modules in MODULES.items():
             notebook
         input:
             source=CHECKOUT / "notebooks" / f"{notebook}.ipynb",
-            modules=[CHECKOUT / "ageclf" / f"{module}.py" for module in modules.split()],
-            after=AFTER.get(notebook, []),
+            modules=[
+                CHECKOUT / "ageclf" / f"{module}.py"
+                for module in modules.split()
+                if notebook not in WITH_NETWORK or module not in SHOWN
+            ],
+            after=[f"{{folder}}{path}" for path in AFTER.get(notebook, [])],
+            network=[f"{{folder}}{path}" for path in NETWORK_OF_POINT if notebook in WITH_NETWORK],
+            compared=[*MEASURED, *FAILED] if notebook == "11_comparison" else [],
         output:
-            notebook=f"{notebook}.ipynb",
-            further=FURTHER_OUTPUTS.get(notebook, []),
+            notebook=f"{{folder}}{notebook}.ipynb",
+            further=[f"{{folder}}{path}" for path in FURTHER_OUTPUTS.get(notebook, [])],
+            network=[temp(f"{{folder}}{path}") for path in NETWORK_OF_POINT if notebook == "04_training"],
         params:
-            parameters=yaml.safe_dump(config["parameters"][notebook], default_flow_style=True, width=10**6),
+            parameters=lambda wildcards, notebook=notebook: yaml.safe_dump(
+                PARAMETERS[wildcards.folder][notebook], default_flow_style=True, width=10**6
+            ),
             data=config["data"]["sha256"],
-        threads: workflow.cores if notebook == "04_training" else 1
+        priority: 1 if notebook == "05_evaluation" else 0  # a point is measured before the next one is trained
+        threads: config["threads"] if notebook in ("04_training", "05_evaluation") else 1
         retries: 1  # kernels that start together sometimes race for a port
         shell:
             """
-            export IPYTHONDIR="$PWD/.snakemake/ipython/{rule}"
-            mkdir -p "$IPYTHONDIR" failed
-            echo "{rule} started"
-            papermill {input.source:q} failed/{rule}.ipynb --parameters_yaml {params.parameters:q} --no-progress-bar ||
-                {{ echo "{rule} failed after $SECONDS s"; exit 1; }}
-            mv failed/{rule}.ipynb {output.notebook}
-            echo "{rule} done in $SECONDS s"
+            export IPYTHONDIR="$PWD/.snakemake/ipython/{wildcards.folder}{rule}"
+            export TF_NUM_INTRAOP_THREADS=${{TF_NUM_INTRAOP_THREADS:-{threads}}}
+            export TF_NUM_INTEROP_THREADS=${{TF_NUM_INTEROP_THREADS:-{threads}}}
+            export OMP_NUM_THREADS=${{OMP_NUM_THREADS:-{threads}}}
+            mkdir -p "$IPYTHONDIR" {wildcards.folder}failed
+            echo "{wildcards.folder}{rule} started"
+            papermill {input.source:q} {wildcards.folder}failed/{rule}.ipynb \
+                --parameters_yaml {params.parameters:q} --no-progress-bar ||
+                {{ echo "{wildcards.folder}{rule} failed after $SECONDS s"; exit 1; }}
+            for output in {output.network}; do
+                mv "${{AGECLF_ROOT:-{CHECKOUT}}}/checkpoint/{config[run]}/$(dirname "$output").${{output##*.}}" "$output"
+            done
+            mv {wildcards.folder}failed/{rule}.ipynb {output.notebook}
+            echo "{wildcards.folder}{rule} done in $SECONDS s"
             """

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import ageclf
-from ageclf import report, runs
+from ageclf import report, runs, sweeps
 
 
 def main() -> int:
@@ -14,6 +14,14 @@ def main() -> int:
     command = commands.add_parser("report", help="execute the notebooks of a run and make its pages")
     command.add_argument("--run", help="name of a file in runs/; default: sample without a data set, else utkface-cpu")
     command.add_argument("--data", help="file or folder of faces, or sample; default: what the run file says")
+    command = commands.add_parser("sweep", help="execute all points of a batch, and compare them")
+    command.add_argument("--run", required=True, help="name of a file in runs/ with a grid")
+    command.add_argument("--data", help="file or folder of faces, or sample; default: what the run file says")
+    command.add_argument("--profile", help="folder of a Snakemake profile, to run on a cluster: profiles/slurm")
+    command.add_argument("--keep-networks", action="store_true", help="keep network.keras in each point's folder")
+    command = commands.add_parser("sweep-plan", help="list the points of a batch and say roughly how long they take")
+    command.add_argument("--run", required=True, help="name of a file in runs/ with a grid")
+    command.add_argument("--data", help="as for sweep")
     command = commands.add_parser("pages", help="make the pages of a run and the index again, executing nothing")
     command.add_argument("run", help="name of a folder in reports/")
     command = commands.add_parser("clean-training", help="remove the state and the checkpoint of a run's training")
@@ -24,8 +32,12 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         if arguments.command == "report":
-            return make_report(arguments.run, arguments.data)
-        if arguments.command == "pages":
+            return finish(*runs.make_report(arguments.run, arguments.data))
+        if arguments.command == "sweep":
+            return finish(*sweeps.make_sweep(arguments.run, arguments.data, arguments.profile, arguments.keep_networks))
+        if arguments.command == "sweep-plan":
+            print(*sweeps.plan_sweep(arguments.run, arguments.data), sep="\n")
+        elif arguments.command == "pages":
             report.write_pages(ageclf.ROOT / "reports" / arguments.run)
             report.write_index(ageclf.ROOT / "reports")
         elif arguments.command == "clean-training":
@@ -38,13 +50,12 @@ def main() -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("stopped; what is done is kept, and the next `make report` goes on from there", file=sys.stderr)
+        print("stopped; what is done is kept, and the same command goes on from there", file=sys.stderr)
         return 130
     return 0
 
 
-def make_report(name: str | None, data: str | None) -> int:
-    folder, failures = runs.make_report(name, data)
+def finish(folder: Path, failures: list[dict[str, str]]) -> int:
     for failure in failures:
         print("error: {notebook} failed in cell {cell}: {error}".format(**failure), file=sys.stderr)
         print(f"       as far as it got: {folder / failure['file']}", file=sys.stderr)

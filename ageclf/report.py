@@ -15,7 +15,8 @@ from nbformat import NotebookNode
 import ageclf
 
 # What runs write beside the notebooks and their pages.
-RUN_FILES = ("metrics.json", "predictions.parquet", "suspects.csv", "training.csv", "snakemake.log")
+RUN_FILES = ("metrics.json", "predictions.parquet", "suspects.csv", "training.csv", "comparison.json", "snakemake.log")
+RUN_FILES += ("network.keras", "network.json")
 RUN_FOLDERS = (".snakemake", "tensorboard")
 
 
@@ -40,10 +41,18 @@ def read_report(folder: Path) -> dict[str, Any]:
 
 
 def failures(folder: Path) -> list[dict[str, str]]:
-    """Return `notebook`, `cell`, `error` and `file` of each notebook of the run that did not reach its end."""
+    """Return `notebook`, `cell`, `error` and `file` of each notebook that did not reach its end.
+
+    Those of a batch's points come after its own, with the point's name and a slash before the notebook's.
+    """
+    paths = [*sorted(folder.glob("failed/*.ipynb")), *sorted(folder.glob("*/failed/*.ipynb"))]
     return [
-        {"notebook": path.stem, "file": f"failed/{path.name}"} | describe_failure(path)
-        for path in sorted((folder / "failed").glob("*.ipynb"))
+        {
+            "notebook": (path.relative_to(folder).parents[1] / path.stem).as_posix(),
+            "file": path.relative_to(folder).as_posix(),
+            **describe_failure(path),
+        }
+        for path in paths
     ]
 
 
@@ -90,6 +99,7 @@ def write_pages(folder: Path) -> list[Path]:
     """
     run = read_report(folder)
     notebooks, code, exporter = executed(folder, run), provenance(folder, run), html_exporter()
+    points = [point for point in run.get("points", {}) if (folder / point / "05_evaluation.html").exists()]
     for name in run["parameters"].keys() - notebooks.keys():
         (folder / f"{name}.html").unlink(missing_ok=True)
     for name, notebook in notebooks.items():
@@ -103,7 +113,7 @@ def write_pages(folder: Path) -> list[Path]:
             "earlier": not is_new(notebook, run),
             **code[name],
         }
-        resources = {"report": {"run": run, "page": page, "pages": list(notebooks)}}
+        resources = {"report": {"run": run, "page": page, "pages": list(notebooks), "points": points}}
         html, _ = exporter.from_notebook_node(notebook, resources)
         write_text(folder / f"{name}.html", html)
     return [folder / f"{name}.html" for name in notebooks]
@@ -163,10 +173,12 @@ def write_text(path: Path, text: str) -> Path:
 
 
 def remove_run_outputs(folder: Path) -> None:
-    """Remove what runs wrote in a run's folder, and the folder when nothing else is in it.
+    """Remove what runs wrote in a run's folder and in those of its points, and each when nothing else is in it.
 
     run.json goes last, so that a removal that was cut short can be repeated.
     """
+    for point in sorted(path.parent for path in folder.glob("*/run.json")):
+        remove_run_outputs(point)
     for name in read_json(folder / "run.json")["parameters"]:
         for path in (folder / f"{name}.ipynb", folder / f"{name}.html", folder / "failed" / f"{name}.ipynb"):
             path.unlink(missing_ok=True)

@@ -48,7 +48,11 @@ def test_a_relative_path_of_data_starts_at_the_working_directory(command, tmp_pa
 def test_clean_reports_removes_only_what_runs_wrote(command, tmp_path):
     folder = tmp_path / "reports" / "sample"
     folder.mkdir(parents=True)
-    runs.describe(folder, {"04_training": {}}, {"name": "sample", "sha256": "0", "synthetic": True, "rows": 1})
+    runs.describe(
+        folder,
+        {"run": "sample", "parameters": {"04_training": {}}},
+        {"name": "sample", "sha256": "0", "synthetic": True, "rows": 1},
+    )
     report.write_index(folder.parent)
     for name in ("sample/04_training.ipynb", "sample/notes.txt", "lab/metrics.json", "paper.pdf", ".sample.lock"):
         (folder.parent / name).parent.mkdir(exist_ok=True)
@@ -61,7 +65,9 @@ def test_clean_reports_removes_only_what_runs_wrote(command, tmp_path):
 def test_clean_reports_leaves_a_run_alone_that_is_going_on(command, tmp_path):
     folder = tmp_path / "reports" / "sample"
     folder.mkdir(parents=True)
-    runs.describe(folder, {}, {"name": "sample", "sha256": "0", "synthetic": True, "rows": 1})
+    runs.describe(
+        folder, {"run": "sample", "parameters": {}}, {"name": "sample", "sha256": "0", "synthetic": True, "rows": 1}
+    )
     with runs.locked(folder):
         status, said = command("clean-reports")
     assert status == 2

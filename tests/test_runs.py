@@ -1,68 +1,23 @@
-"""Run files, and what Snakemake makes of them: in a checkout of its own with notebooks of one line each."""
+"""What Snakemake makes of a run: in a checkout of its own with notebooks of one line each."""
 
 import ast
 import json
-import os
 import re
-import shutil
 import subprocess
 import sys
-import time
 
 import nbformat
 import psutil
 import pytest
-import yaml
 from face_files import write_csv
-from nbformat import v4
+from tiny_checkout import NOTEBOOKS, dry_run, environment, make_checkout, make_report, out_of_date, wait_for, write_run
 
 import ageclf
-from ageclf import runs
+from ageclf import run_files, runs
 
-PARAMETERS = 'data: str = "auto"  # faces\nrun: str = "lab"  # name\nseed: int = 0  # order'
-NOTEBOOKS = {  # name: its further parameters, and what it does
-    "00_data_quality": ("", ""),
-    "01_black_edges": ('on_bad_rows: str = "raise"  # or "drop"', ""),
-    "02_brightness": ("share: float = 0.5  # of the faces\nbad: bool = False  # raises an error", "assert not bad"),
-    "03_augmentation": ("", ""),
-    "04_training": (
-        "epochs: int = 2  # passes\nbad: bool = False  # raises an error",
-        "assert not bad\nimport ageclf\npath = ageclf.resolve(f'checkpoint/{run}.keras')\n"
-        "path.parent.mkdir(exist_ok=True)\npath.touch()",
-    ),
-    "05_evaluation": (
-        'part: str = "val"  # of the faces',
-        "from pathlib import Path\nPath('metrics.json').write_text('null')\nPath('predictions.parquet').touch()",
-    ),
-    "06_prediction": ("", ""),
-    "07_calibration": ("", ""),
-    "08_slices": ("", ""),
-    "09_robustness": ("", ""),
-    "10_groups": ("", ""),
-}
+REPORTED = [name for name in NOTEBOOKS if name != "11_comparison"]
 AFTER_EVALUATION = ("05_evaluation", "07_calibration", "08_slices", "09_robustness", "10_groups")
 AFTER_TRAINING = ("05_evaluation", "06_prediction", "07_calibration", "08_slices", "09_robustness", "10_groups")
-
-
-def make_checkout(folder):
-    """Write a project with tiny notebooks, the real package and the real Snakefile; return its folder."""
-    root = runs.CHECKOUT
-    shutil.copytree(root / "ageclf", folder / "ageclf", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(root / "Snakefile", folder)
-    (folder / "runs").mkdir()
-    (folder / "notebooks").mkdir()
-    for name, (parameters, code) in NOTEBOOKS.items():
-        first = v4.new_code_cell(f"{PARAMETERS}\n{parameters}", metadata={"tags": ["parameters"]}, id="settings")
-        cells = [v4.new_markdown_cell(f"# {name}", id="title"), first, v4.new_code_cell(code, id="work")]
-        notebook = v4.new_notebook(cells=cells)
-        notebook.metadata["kernelspec"] = {"name": "python3", "language": "python", "display_name": "Python 3"}
-        nbformat.write(notebook, folder / "notebooks" / f"{name}.ipynb")
-    write_run(folder, "sample", {"common": {"data": "sample"}})
-    return folder
-
-
-def write_run(checkout, name, sections):
-    (checkout / "runs" / f"{name}.yaml").write_text(yaml.safe_dump(sections))
 
 
 @pytest.fixture
@@ -70,82 +25,10 @@ def checkout(tmp_path, monkeypatch):
     """A checkout for functions that are called in this process; nothing is executed in it."""
     folder = make_checkout(tmp_path / "checkout")
     monkeypatch.setattr(runs, "CHECKOUT", folder)
+    monkeypatch.setattr(run_files, "CHECKOUT", folder)
     monkeypatch.setattr(ageclf, "ROOT", folder)
     monkeypatch.delenv("AGECLF_DATA", raising=False)
     return folder
-
-
-def make_report(checkout, *arguments):
-    """Run `python -m ageclf report` in a checkout, with that checkout's package."""
-    command = [sys.executable, "-m", "ageclf", "report", *arguments]
-    return subprocess.run(command, cwd=checkout, env=environment(), capture_output=True, text=True)
-
-
-def environment():
-    return {key: value for key, value in os.environ.items() if key not in ("AGECLF_ROOT", "AGECLF_DATA")}
-
-
-def out_of_date(folder):
-    """Return the notebooks that Snakemake would execute now."""
-    plan = dry_run(folder.parents[1], folder)
-    return set(re.findall(r"rule (\w+):", plan)) - {"all"}
-
-
-def dry_run(checkout, folder):
-    command = [sys.executable, "-m", "snakemake", "--snakefile", checkout / "Snakefile", "--directory", folder]
-    command += ["--dry-run", "--nolock", "--cores", "1"]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
-
-
-# Run files
-
-
-@pytest.mark.parametrize("name", [path.stem for path in sorted((runs.CHECKOUT / "runs").glob("*.yaml"))])
-def test_shipped_run_files_agree_with_the_notebooks(name):
-    parameters = runs.read_run(name)
-    assert parameters["05_evaluation"]["part"] == "test"
-    assert parameters["04_training"]["run"] == name
-
-
-def test_common_values_reach_the_notebooks_that_know_them(checkout):
-    write_run(checkout, "mine", {"common": {"seed": 3, "epochs": 5}, "05_evaluation": {"part": "test", "seed": 4}})
-    parameters = runs.read_run("mine")
-    assert parameters["01_black_edges"] == {"data": "auto", "run": "mine", "seed": 3}
-    assert parameters["04_training"] == {"data": "auto", "run": "mine", "seed": 3, "epochs": 5}
-    assert parameters["05_evaluation"] == {"data": "auto", "run": "mine", "seed": 4, "part": "test"}
-
-
-@pytest.mark.parametrize(
-    ("sections", "message"),
-    [
-        ({"04_trainig": {"epochs": 1}}, r"runs/mine.yaml: '04_trainig'.* '04_training'"),
-        ({"04_training": {"epoch": 1}}, r"runs/mine.yaml, 04_training: 'epoch'.* 'epochs'"),
-        ({"common": {"sead": 1}}, r"runs/mine.yaml, common: 'sead'.* 'seed'"),
-        ({"05_evaluation": {"data": "x.csv"}}, r"05_evaluation: 'data' is not known here"),
-        ({"common": {"run": "x"}}, r"common: 'run' is not known here"),
-        ({"04_training": ["epochs"]}, r"runs/mine.yaml: 04_training must be of type dict"),
-        ({"04_training": {"epochs": 2.5}}, r"epochs must be of type int, got 2.5"),
-        ({"04_training": {"epochs": True}}, r"epochs must be of type int, got True"),
-        ({"02_brightness": {"share": "1e-3"}}, r"share must be of type float, got '1e-3'.*0.001"),
-    ],
-)
-def test_what_no_notebook_knows_is_refused_with_the_nearest_name(checkout, sections, message):
-    write_run(checkout, "mine", sections)
-    with pytest.raises(ValueError, match=message):
-        runs.read_run("mine")
-
-
-def test_an_int_will_do_for_a_float(checkout):
-    write_run(checkout, "mine", {"02_brightness": {"share": 1}})
-    assert runs.read_run("mine")["02_brightness"]["share"] == 1
-
-
-def test_an_unknown_run_and_broken_yaml_give_one_sentence(checkout):
-    with pytest.raises(FileNotFoundError, match=r"runs/smaple.yaml.*sample"):
-        runs.read_run("smaple")
-    (checkout / "runs" / "mine.yaml").write_text("common: {seed: 1")
-    with pytest.raises(ValueError, match=r"^runs/mine.yaml is not valid YAML: [^\n]*line 1[^\n]*$"):
-        runs.read_run("mine")
 
 
 # Data, lock, description
@@ -161,7 +44,7 @@ def test_a_run_on_faces_never_takes_the_sample_instead(checkout):
 
 def test_bad_rows_stop_a_report_unless_the_run_file_drops_them(checkout, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(runs, "execute", lambda folder, lock: 0)
+    monkeypatch.setattr(runs, "execute", lambda *arguments: None)
     data = str(write_csv(tmp_path / "faces.csv", {(1, "age"): "old"}))
     write_run(checkout, "mine", {"common": {"data": data}})
     with pytest.raises(ValueError, match=r"faces\.csv: data row 1 .*column age: found 'old'"):
@@ -181,14 +64,17 @@ def test_one_report_of_a_run_at_a_time(tmp_path):
         pass
 
 
+CONTENT = {"run": "mine", "notebooks": [], "parameters": {"01_black_edges": {}}}
+
+
 def test_a_report_on_other_data_starts_clean_but_keeps_a_persons_files(tmp_path):
     data = {"name": "a.csv", "sha256": "a" * 64, "synthetic": False, "rows": 1}
-    runs.describe(tmp_path, {"01_black_edges": {}}, data)
+    runs.describe(tmp_path, CONTENT, data)
     for name in ("01_black_edges.html", "metrics.json", "notes.txt"):
         (tmp_path / name).touch()
-    runs.describe(tmp_path, {"01_black_edges": {}}, data)
+    runs.describe(tmp_path, CONTENT, data)
     assert (tmp_path / "metrics.json").exists()
-    runs.describe(tmp_path, {"01_black_edges": {}}, {**data, "sha256": "b" * 64})
+    runs.describe(tmp_path, CONTENT, {**data, "sha256": "b" * 64})
     assert sorted(path.name for path in tmp_path.iterdir()) == ["notes.txt", "run.json"]
 
 
@@ -205,7 +91,7 @@ def made(tmp_path_factory):
 def test_a_report_has_every_notebook_and_page_and_says_where_it_is(made):
     process, folder = made
     assert process.returncode == 0, process.stderr
-    for name in NOTEBOOKS:
+    for name in REPORTED:
         assert (folder / f"{name}.ipynb").exists()
         assert (folder / f"{name}.html").exists()
         assert f"{name} done in" in process.stdout
@@ -229,7 +115,7 @@ def test_nothing_runs_twice(made):
 @pytest.mark.parametrize(
     ("module", "stale"),
     [
-        ("plots", set(NOTEBOOKS) - {"04_training"}),
+        ("plots", set(REPORTED) - {"04_training"}),
         ("training", {"04_training", *AFTER_TRAINING}),
         ("tables", set(AFTER_EVALUATION)),
         ("report", set()),
@@ -291,7 +177,7 @@ def test_a_report_that_was_killed_goes_on_with_what_was_not_finished(tmp_path):
     folder = checkout / "reports" / "sample"
     path = checkout / "notebooks" / "05_evaluation.ipynb"
     notebook = nbformat.read(path, as_version=4)
-    notebook.cells[-1].source += "\nimport time\nwhile not Path('go').exists():\n    time.sleep(0.1)"
+    notebook.cells[-1].source += "\nimport time\nwhile not (folder / 'go').exists():\n    time.sleep(0.1)"
     nbformat.write(notebook, path)
     command = [sys.executable, "-m", "ageclf", "report"]
     process = subprocess.Popen(command, cwd=checkout, env=environment(), stdout=subprocess.DEVNULL)
@@ -308,13 +194,6 @@ def test_a_report_that_was_killed_goes_on_with_what_was_not_finished(tmp_path):
     assert (folder / "05_evaluation.html").exists()
 
 
-def wait_for(condition, seconds=120):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it never happened"
-        time.sleep(0.05)
-
-
 def imports(source):
     """Return the modules of the package that a source imports."""
     found = set()
@@ -328,7 +207,8 @@ def imports(source):
 
 def test_the_snakefile_names_the_modules_that_each_notebook_uses(tmp_path):
     names = [path.stem for path in sorted((runs.CHECKOUT / "notebooks").glob("*.ipynb"))]
-    run = {"parameters": {name: {} for name in names}, "data": {"sha256": ""}}
+    run = {"run": "all", "parameters": {name: {} for name in names}, "notebooks": names}
+    run |= {"data": {"sha256": ""}, "threads": 1}
     (tmp_path / "run.json").write_text(json.dumps(run))
     plan = dry_run(runs.CHECKOUT, tmp_path)
     for name in names:

@@ -1,0 +1,98 @@
+"""A project with tiny notebooks, the real package and the real Snakefile, for tests of what runs them."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+
+import nbformat
+import yaml
+from nbformat import v4
+
+from ageclf import runs
+
+PARAMETERS = 'data: str = "auto"  # faces\nrun: str = "lab"  # name\nseed: int = 0  # order'
+NOTEBOOKS = {  # name: its further parameters, and what it does
+    "00_data_quality": ("", ""),
+    "01_black_edges": ('on_bad_rows: str = "raise"  # or "drop"', ""),
+    "02_brightness": (
+        "groups: list = [6]  # edges\nshare: float = 0.5  # of the faces\nbad: bool = False  # raises an error",
+        "assert not bad",
+    ),
+    "03_augmentation": ("", ""),
+    "04_training": (
+        "split_seed: int = 0  # parts\nbackbone: str = 'small'  # network\nimage_size: int = 48  # pixels\n"
+        "head_epochs: int = 0  # passes\nepochs: int = 2  # passes\nbad: bool = False  # raises an error",
+        "import os\nimport ageclf\nassert not bad\npath = ageclf.resolve(f'checkpoint/{run}.keras')\n"
+        "path.parent.mkdir(parents=True, exist_ok=True)\npath.touch()\n"
+        "path.with_suffix('.json').write_text(os.environ['TF_NUM_INTRAOP_THREADS'])",
+    ),
+    "05_evaluation": (
+        'part: str = "val"  # of the faces\ncheckpoint: str = "auto"  # a file',
+        "import ageclf\nfolder = ageclf.resolve(f'reports/{run}')\n"
+        "assert checkpoint == 'auto' or ageclf.resolve(checkpoint).exists()\n"
+        "(folder / 'metrics.json').write_text('null')\n(folder / 'predictions.parquet').touch()",
+    ),
+    "06_prediction": ("", ""),
+    "07_calibration": ("", ""),
+    "08_slices": ("", ""),
+    "09_robustness": ("", ""),
+    "10_groups": ("", ""),
+    "11_comparison": ("", ""),
+}
+
+
+def make_checkout(folder):
+    """Write a project with tiny notebooks, the real package and the real Snakefile; return its folder."""
+    root = runs.CHECKOUT
+    shutil.copytree(root / "ageclf", folder / "ageclf", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(root / "Snakefile", folder)
+    (folder / "runs").mkdir()
+    (folder / "notebooks").mkdir()
+    for name, (parameters, code) in NOTEBOOKS.items():
+        first = v4.new_code_cell(f"{PARAMETERS}\n{parameters}", metadata={"tags": ["parameters"]}, id="settings")
+        cells = [v4.new_markdown_cell(f"# {name}", id="title"), first, v4.new_code_cell(code, id="work")]
+        notebook = v4.new_notebook(cells=cells)
+        notebook.metadata["kernelspec"] = {"name": "python3", "language": "python", "display_name": "Python 3"}
+        nbformat.write(notebook, folder / "notebooks" / f"{name}.ipynb")
+    write_run(folder, "sample", {"common": {"data": "sample"}})
+    return folder
+
+
+def write_run(checkout, name, sections):
+    (checkout / "runs" / f"{name}.yaml").write_text(yaml.safe_dump(sections, sort_keys=False))
+
+
+def make_report(checkout, *arguments):
+    """Run `python -m ageclf report` in a checkout, with that checkout's package."""
+    return ageclf_command(checkout, "report", *arguments)
+
+
+def ageclf_command(checkout, *arguments):
+    command = [sys.executable, "-m", "ageclf", *arguments]
+    return subprocess.run(command, cwd=checkout, env=environment(), capture_output=True, text=True)
+
+
+def environment():
+    return {key: value for key, value in os.environ.items() if key not in ("AGECLF_ROOT", "AGECLF_DATA")}
+
+
+def out_of_date(folder):
+    """Return the notebooks that Snakemake would execute now."""
+    plan = dry_run(folder.parents[1], folder)
+    return set(re.findall(r"rule (\w+):", plan)) - {"all"}
+
+
+def dry_run(checkout, folder):
+    command = [sys.executable, "-m", "snakemake", "--snakefile", checkout / "Snakefile", "--directory", folder]
+    command += ["--dry-run", "--nolock", "--cores", "1"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def wait_for(condition, seconds=120):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it never happened"
+        time.sleep(0.05)
