@@ -41,6 +41,11 @@ AFTER = {
 FURTHER_OUTPUTS = {"05_evaluation": ["metrics.json", "predictions.parquet"]}
 
 
+def other_results(runs):
+    """Results of other runs that a notebook shows: made anew, they make it out of date; it says itself which lack."""
+    return [file for run in runs for file in Path("..", run).glob("metrics.json")]
+
+
 rule all:
     input:
         [f"{notebook}.ipynb" for notebook in MODULES],
@@ -58,6 +63,7 @@ for notebook, modules in MODULES.items():
             source=CHECKOUT / "notebooks" / f"{notebook}.ipynb",
             modules=[CHECKOUT / "ageclf" / f"{module}.py" for module in modules.split()],
             after=AFTER.get(notebook, []),
+            others=other_results(config["parameters"][notebook].get("other_runs", [])),
         output:
             notebook=f"{notebook}.ipynb",
             further=FURTHER_OUTPUTS.get(notebook, []),
