@@ -46,14 +46,12 @@ def measure_groupings(
     return measured
 
 
-def measure_runs(
-    results: dict[str, tuple[pd.DataFrame, dict]], n_resamples: int = 1000, seed: int = 0
-) -> dict[str, dict]:
+def measure_runs(results: dict[str, tuple], n_resamples: int = 1000, seed: int = 0) -> dict[str, dict]:
     """Measure the groups of each run, by its name: what `measure_groupings` returns for the run's own edges.
 
-    `results` are predictions and measures of runs, as `evaluation.read_results` gives them; each run's clusters are
-    drawn anew. Raises ValueError unless all runs measured the same faces as the first one: the same data, part and
-    split, and as many faces left. Groups may differ, and so may everything about training.
+    `results` are the predictions table and the measures of each run, as `evaluation.read_results` gives them. Each
+    run's own clusters are drawn. Raises ValueError unless all have measured what the first one has: the same data,
+    part and split, and as many faces. Groups may differ, and so may everything about training.
     """
     first = next(iter(results))
     measured = {}

@@ -63,12 +63,10 @@ def groupings_frame(measured: dict[str, dict]) -> pd.DataFrame:
     return pd.DataFrame.from_dict(table, orient="index", columns=["accuracy", "majority", "gain"])
 
 
-def runs_frame(results: dict[str, tuple[pd.DataFrame, dict]], measured: dict[str, dict]) -> pd.DataFrame:
+def runs_frame(results: dict[str, tuple], measured: dict[str, dict]) -> pd.DataFrame:
     """Lay out `groupings.measure_runs` of some results: groups and faces of each run before its measures."""
-    frame = groupings_frame(measured)
-    frame.insert(0, "groups", [" | ".join(metrics["groups"]) for _, metrics in results.values()])
-    frame.insert(1, "faces", [len(predictions) for predictions, _ in results.values()])
-    return frame
+    rows = [{"groups": " | ".join(metrics["groups"]), "faces": metrics["n"]} for _, metrics in results.values()]
+    return pd.DataFrame(rows, index=list(results)).join(groupings_frame(measured))
 
 
 def percent(measure: dict | None) -> str:
