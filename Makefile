@@ -1,7 +1,7 @@
 # Everything a person does with the project. Each target sets up what is missing first.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help lab report sweep sweep-plan test test-system bench export clean-reports clean-training
+.PHONY: help lab report sweep sweep-plan test test-system bench export model-card clean-reports clean-training
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
@@ -36,6 +36,9 @@ bench: $(INSTALLED)  ## speed and memory, as ratios against a plain baseline
 
 export: $(INSTALLED)  ## write a network as a TensorFlow SavedModel: make export RUN=name
 	@$(PYTHON) -m ageclf export --run '$(RUN)'
+
+model-card: $(INSTALLED)  ## write the numbers of docs/utkface-cpu/metrics.json into MODEL_CARD.md
+	@$(PYTHON) -m ageclf model-card
 
 clean-training: $(INSTALLED)  ## start a training over: make clean-training RUN=name removes its state and checkpoint
 	@$(PYTHON) -m ageclf clean-training --run '$(RUN)'

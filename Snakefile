@@ -65,6 +65,11 @@ wildcard_constraints:
     folder="([^/]+/)?",
 
 
+def other_results(runs):
+    """Results of other runs that a notebook shows: made anew, they make it out of date; it says itself which lack."""
+    return [file for run in runs for file in Path("..", run).glob("metrics.json")]
+
+
 rule all:
     input:
         [f"{folder}{notebook}.ipynb" for folder in FOLDERS for notebook in config["notebooks"]],
@@ -88,6 +93,7 @@ for notebook, modules in MODULES.items():
             after=[f"{{folder}}{path}" for path in AFTER.get(notebook, [])],
             network=[f"{{folder}}{path}" for path in NETWORK_OF_POINT if notebook in WITH_NETWORK],
             compared=[*MEASURED, *FAILED] if notebook == "11_comparison" else [],
+            others=other_results(config["parameters"].get(notebook, {}).get("other_runs", [])),
         output:
             notebook=f"{{folder}}{notebook}.ipynb",
             further=[f"{{folder}}{path}" for path in FURTHER_OUTPUTS.get(notebook, [])],

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import ageclf
-from ageclf import report, runs, sweeps
+from ageclf import model_card, report, runs, sweeps
 
 
 def main() -> int:
@@ -28,6 +28,7 @@ def main() -> int:
     command.add_argument("--run", required=True, help="name of the run; lab is that of a notebook run by hand")
     command = commands.add_parser("export", help="write a run's network as a TensorFlow SavedModel, under checkpoint/")
     command.add_argument("--run", required=True, help="name of the run, or of a shipped checkpoint: ckpt-…")
+    commands.add_parser("model-card", help="write the numbers of docs/utkface-cpu/metrics.json into MODEL_CARD.md")
     commands.add_parser("clean-reports", help="remove what runs wrote under reports/")
     arguments = parser.parse_args()
     try:
@@ -44,6 +45,8 @@ def main() -> int:
             print("removed:", *runs.clean_training(arguments.run), sep="\n  ")
         elif arguments.command == "export":
             print(f"The SavedModel is in {export(arguments.run)}")
+        elif arguments.command == "model-card":
+            model_card.write_numbers()
         else:
             runs.clean_reports()
     except (ValueError, OSError) as error:

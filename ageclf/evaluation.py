@@ -145,7 +145,7 @@ def read_results(run: str) -> tuple[pd.DataFrame, dict]:
     folder = ageclf.resolve(f"reports/{run}")
     for file in (folder / "predictions.parquet", folder / "metrics.json"):
         if not file.is_file():
-            raise FileNotFoundError(f"{file}: no such file; run 05_evaluation with run={run!r} first")
+            raise FileNotFoundError(f"{file}: no such file; run 05_evaluation, or make report RUN={run} first")
     return pd.read_parquet(folder / "predictions.parquet"), json.loads((folder / "metrics.json").read_text("utf-8"))
 
 

@@ -1,11 +1,11 @@
-"""What accuracy becomes when neighbouring groups are merged, each grouping beside its own majority baseline."""
+"""What accuracy becomes with other groups, merged or trained for, each grouping beside its own majority baseline."""
 
 import numpy as np
 import pandas as pd
 
 from ageclf.evaluation import probabilities
 from ageclf.groups import group_names
-from ageclf.measures import interval, totals
+from ageclf.measures import draw_clusters, interval, totals
 
 
 def coarser(edges: list[int], kept: list[int]) -> np.ndarray:
@@ -44,3 +44,27 @@ def measure_groupings(
         name = " | ".join(group_names(kept))
         measured[name] = {measure: interval(value) for measure, value in values.items()}
     return measured
+
+
+def measure_runs(results: dict[str, tuple], n_resamples: int = 1000, seed: int = 0) -> dict[str, dict]:
+    """Measure the groups of each run, by its name: what `measure_groupings` returns for the run's own edges.
+
+    `results` are the predictions table and the measures of each run, as `evaluation.read_results` gives them. Each
+    run's own clusters are drawn. Raises ValueError unless all have measured what the first one has: the same data,
+    part and split, and as many faces. Groups may differ, and so may everything about training.
+    """
+    first = next(iter(results))
+    measured = {}
+    for name, (predictions, metrics) in results.items():
+        for what, value in _measured_on(metrics).items():
+            expected = _measured_on(results[first][1])[what]
+            if value != expected:
+                raise ValueError(f"run {name!r} cannot stand beside {first!r}: {what} is {value!r}, not {expected!r}")
+        draws = draw_clusters(predictions["cluster"].to_numpy(), n_resamples, seed)
+        edges, counts = metrics["edges"], metrics["training_counts"]
+        (measured[name],) = measure_groupings(predictions, edges, counts, [edges], draws).values()
+    return measured
+
+
+def _measured_on(metrics: dict) -> dict:
+    return {"data sha256": metrics["data"]["sha256"], **{key: metrics[key] for key in ("part", "split_seed", "n")}}

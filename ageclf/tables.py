@@ -63,6 +63,12 @@ def groupings_frame(measured: dict[str, dict]) -> pd.DataFrame:
     return pd.DataFrame.from_dict(table, orient="index", columns=["accuracy", "majority", "gain"])
 
 
+def runs_frame(results: dict[str, tuple], measured: dict[str, dict]) -> pd.DataFrame:
+    """Lay out `groupings.measure_runs` of some results: groups and faces of each run before its measures."""
+    rows = [{"groups": " | ".join(metrics["groups"]), "faces": metrics["n"]} for _, metrics in results.values()]
+    return pd.DataFrame(rows, index=list(results)).join(groupings_frame(measured))
+
+
 def percent(measure: dict | None) -> str:
     """Write a measure as `70.5 % (68.9–72.1)`, one that there is not as a dash."""
     if measure is None or pd.isna(measure["value"]):

@@ -118,7 +118,7 @@ def test_pictures_are_found_by_row_and_other_faces_are_refused():
 
 def test_without_results_the_notebook_to_run_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(ageclf, "ROOT", tmp_path)
-    with pytest.raises(FileNotFoundError, match="run 05_evaluation with run='lab' first"):
+    with pytest.raises(FileNotFoundError, match="run 05_evaluation, or make report RUN=lab first"):
         evaluation.read_results("lab")
 
 

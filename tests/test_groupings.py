@@ -1,11 +1,11 @@
-"""Merged groups are right where their parts are confused with each other; each has a baseline of its own."""
+"""Merged groups are right where their parts are confused; each grouping, of each run, has a baseline of its own."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from ageclf.groupings import coarser, measure_groupings
-from ageclf.measures import draw_clusters
+from ageclf.groupings import coarser, measure_groupings, measure_runs
+from ageclf.measures import draw_clusters, interval
 
 
 def test_groups_of_coarser_edges_hold_their_neighbours():
@@ -29,3 +29,45 @@ def test_accuracy_counts_confusion_within_a_merged_group_as_right():
     assert (fine["majority"]["value"], coarse["majority"]["value"]) == (pytest.approx(1 / 4), pytest.approx(3 / 4))
     assert coarse["gain"]["value"] == pytest.approx(1 / 4)
     assert coarse["gain"]["low"] < coarse["gain"]["value"] < coarse["gain"]["high"]
+
+
+def results(edges: list[int], counts: list[int], group: list[int], shares: list[list[float]], **different):
+    """Predictions of four faces in three clusters, and what metrics.json says of them."""
+    predictions = pd.DataFrame(shares, columns=[f"p_{i}" for i in range(len(counts))])
+    on = {"data": {"sha256": "a1"}, "part": "test", "split_seed": 0, "n": 4} | different
+    return predictions.assign(group=group, cluster=[7, 7, 8, 9]), {"edges": edges, "training_counts": counts, **on}
+
+
+SURE = np.eye(3)
+FINE = results([6, 19], [1, 5, 4], [0, 1, 2, 2], SURE[[0, 1, 1, 2]])
+
+
+def test_each_run_is_measured_on_its_own_groups_and_clusters():
+    other = results([31], [9, 1], [0, 0, 0, 1], np.eye(2)[[0, 0, 1, 1]])
+    measured = measure_runs({"mine": FINE, "other": other}, 200, seed=3)
+    assert list(measured) == ["mine", "other"]
+    mine, theirs = measured.values()
+    # Mine: three of four are right, and one is of the second group, the most frequent one of training.
+    assert (mine["accuracy"]["value"], mine["majority"]["value"], mine["gain"]["value"]) == (0.75, 0.25, 0.5)
+    # The other: three right too, but so is always answering its first group.
+    assert (theirs["accuracy"]["value"], theirs["majority"]["value"], theirs["gain"]["value"]) == (0.75, 0.75, 0)
+    # By cluster, of two, one and one faces: right less majority is 2 - 1, 0 and 1 for mine, 2 - 2, 0 - 1 and 1 - 0.
+    weights = draw_clusters(np.arange(3), 200, seed=3)[1]
+    for row, differences in ((mine, [1, 0, 1]), (theirs, [0, -1, 1])):
+        expected = interval(weights @ differences / (weights @ [2, 1, 1]))
+        assert row["gain"] == {key: pytest.approx(value) for key, value in expected.items()}
+
+
+@pytest.mark.parametrize(
+    ("different", "message"),
+    [
+        ({"data": {"sha256": "b2"}}, "data sha256 is 'b2', not 'a1'"),
+        ({"part": "val"}, "part is 'val', not 'test'"),
+        ({"split_seed": 1}, "split_seed is 1, not 0"),
+        ({"n": 3}, "n is 3, not 4"),
+    ],
+)
+def test_a_run_that_measured_other_faces_is_refused(different, message):
+    other = FINE[0], FINE[1] | different
+    with pytest.raises(ValueError, match=f"^run 'other' cannot stand beside 'mine': {message}$"):
+        measure_runs({"mine": FINE, "same": FINE, "other": other})

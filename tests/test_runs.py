@@ -205,6 +205,19 @@ def imports(source):
     return {name for name in found if (runs.CHECKOUT / "ageclf" / f"{name}.py").exists()}
 
 
+def test_a_notebook_is_out_of_date_when_another_run_that_it_shows_is_evaluated_again(tmp_path):
+    folder, other = tmp_path / "mine", tmp_path / "other" / "metrics.json"
+    folder.mkdir()
+    names = [path.stem for path in (runs.CHECKOUT / "notebooks").glob("*.ipynb")]
+    parameters = {name: {"other_runs": ["other", "absent"]} if name == "10_groups" else {} for name in names}
+    (folder / "run.json").write_text(json.dumps({"parameters": parameters, "data": {"sha256": ""}}))
+    assert "../" not in dry_run(runs.CHECKOUT, folder)
+    other.parent.mkdir()
+    other.touch()
+    (listed,) = re.findall(r"rule (\w+):\n +input: .*\.\./other/metrics\.json", dry_run(runs.CHECKOUT, folder))
+    assert listed == "10_groups"
+
+
 def test_the_snakefile_names_the_modules_that_each_notebook_uses(tmp_path):
     names = [path.stem for path in sorted((runs.CHECKOUT / "notebooks").glob("*.ipynb"))]
     run = {"run": "all", "parameters": {name: {} for name in names}, "notebooks": names}
