@@ -26,7 +26,7 @@ MODULES = {
     "05_evaluation": f"{FACES} {NETWORK} {MEASURES} baselines evaluation_plots images plots tables",
     "06_prediction": f"{FACES} {NETWORK} {MEASURES} images plots",
     "07_calibration": f"{FACES} {MEASURES} evaluation_plots groups images plots tables",
-    "08_slices": f"{FACES} {MEASURES} evaluation_plots groups images plots tables",
+    "08_slices": f"{FACES} {NETWORK} {MEASURES} evaluation_plots gradcam images plots tables",
     "09_robustness": f"{FACES} {NETWORK} {MEASURES} evaluation_plots images plots robustness tables",
     "10_groups": f"{FACES} {MEASURES} evaluation_plots groupings groups images plots tables",
 }
