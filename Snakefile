@@ -17,8 +17,9 @@ FACES = "csv_table reading sample unpacking utkface"
 NETWORK = "backend groups old_hdf5 weights"
 SLICES = "measures slices"
 MEASURES = f"{SLICES} calibration evaluation splitting"
+LEAK = "leak model progress training"
 MODULES = {
-    "00_data_quality": f"{FACES} {SLICES} groups images plots quality",
+    "00_data_quality": f"{FACES} {NETWORK} {MEASURES} {LEAK} evaluation_plots images plots quality tables",
     "01_black_edges": f"{FACES} {NETWORK} images model plots",
     "02_brightness": f"{FACES} {NETWORK} images model plots splitting",
     "03_augmentation": f"{FACES} {NETWORK} model plots",
@@ -64,7 +65,7 @@ for notebook, modules in MODULES.items():
         params:
             parameters=yaml.safe_dump(config["parameters"][notebook], default_flow_style=True, width=10**6),
             data=config["data"]["sha256"],
-        threads: workflow.cores if notebook == "04_training" else 1
+        threads: workflow.cores if notebook == "04_training" or config["parameters"][notebook].get("leak_epochs") else 1
         retries: 1  # kernels that start together sometimes race for a port
         shell:
             """

@@ -11,11 +11,15 @@ from ageclf.plots import BLUE, GREEN, ORANGE, SKY
 
 
 def measure_intervals(results: dict, names: list[str]) -> Axes:
-    """Dot and 95 % interval of some measures in `metrics.json`, shares, for network and baselines.
+    """Dot and 95 % interval of some measures in `metrics.json`, shares, for network and baselines."""
+    return interval_rows({"network": results["measures"], **results["baselines"]}, names)
+
+
+def interval_rows(models: dict[str, dict], names: list[str]) -> Axes:
+    """Dot and 95 % interval of measures, shares, by name in a row each, for up to four `models` side by side.
 
     Undefined measures are left out.
     """
-    models = {"network": results["measures"], **results["baselines"]}
     _, axes = plt.subplots(figsize=(7, 0.9 + 0.22 * len(names) * len(models)), layout="constrained")
     for i, (model, colour, marker) in enumerate(zip(models, (BLUE, ORANGE, GREEN, SKY), "osD^", strict=False)):
         known = [(y, models[model][name]) for y, name in enumerate(names) if models[model][name]["value"] is not None]

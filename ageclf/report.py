@@ -15,8 +15,8 @@ from nbformat import NotebookNode
 import ageclf
 
 # What runs write beside the notebooks and their pages.
-RUN_FILES = ("metrics.json", "predictions.parquet", "suspects.csv", "training.csv", "snakemake.log")
-RUN_FOLDERS = (".snakemake", "tensorboard")
+RUN_FILES = ("leak.json", "metrics.json", "predictions.parquet", "suspects.csv", "training.csv", "snakemake.log")
+RUN_FOLDERS = (".snakemake", "leak", "tensorboard")
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

@@ -230,8 +230,8 @@ def test_nothing_runs_twice(made):
     ("module", "stale"),
     [
         ("plots", set(NOTEBOOKS) - {"04_training"}),
-        ("training", {"04_training", *AFTER_TRAINING}),
-        ("tables", set(AFTER_EVALUATION)),
+        ("training", {"00_data_quality", "04_training", *AFTER_TRAINING}),
+        ("tables", {"00_data_quality", *AFTER_EVALUATION}),
         ("report", set()),
     ],
 )

@@ -46,3 +46,11 @@ def test_groupings_stand_beside_their_baseline():
         "majority": "–",
         "gain": "70.5 % (68.9–72.1)",
     }
+
+
+def test_the_leak_has_faces_and_accuracy_of_both_splits_by_kind():
+    rows = {"all": {"n": 40, **SEVENTY}, "no twin": {"n": 0, **NONE}}
+    frame = tables.leak_frame({"splits": {"by row": rows, "by cluster": rows}})
+    assert frame.columns.tolist() == [(s, c) for s in ("by row", "by cluster") for c in ("faces", "accuracy")]
+    assert frame.loc["all"].tolist() == [40, "70.5 % (68.9–72.1)"] * 2
+    assert frame.loc["no twin"].tolist() == [0, "–"] * 2
