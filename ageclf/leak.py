@@ -77,25 +77,30 @@ def measure(
 
     `splits` has for each split, and in it for `all` and each of `KINDS`, {n, value, low, high}: faces, accuracy and
     its 95 % interval. `differences` has {value, low, high} of the accuracy by row minus that by cluster: `all`;
-    `twins`, faces with a twin in training minus faces whose twins are all outside it; and `no twin`, which should
-    hold 0. Clusters are drawn for both test parts at once, since these share faces. What is undefined is None.
+    `no twin`, where nothing leaks; `twins`, faces with a twin in training minus faces whose twins are all outside it;
+    `twins less no twin`; and `all by twins alone`, that times the share of faces with a twin in training. The last
+    two do without what one of the trainings has done better by itself. Clusters are drawn for both test parts at
+    once, since these share faces. What is undefined is None.
     """
     tested = np.any([parts == "test" for parts in splits.values()], axis=0)
     draws = draw_clusters(clusters[tested], n_resamples, seed)
-    accuracy, measured = {}, {}
+    accuracy, counts, measured = {}, {}, {}
     for split, parts in splits.items():
         kind = kinds(clusters, parts)
         inside = np.stack([parts == "test", *((parts == "test") & (kind == one) for one in KINDS)], axis=1)
         hits = inside & right[split][:, np.newaxis]
-        n = totals(inside[tested], draws)
+        counts[split] = totals(inside[tested], draws)
         with np.errstate(invalid="ignore"):
-            accuracy[split] = totals(hits[tested], draws) / n
-        rows = zip(("all", *KINDS), n[0], interval(accuracy[split]), strict=True)
-        measured[split] = {name: {"n": int(count), **value} for name, count, value in rows}
-    pairs = {"all": (0, 0), "twins": (1, 2), "no twin": (3, 3)}
-    by_row, by_cluster = accuracy["by row"], accuracy["by cluster"]
-    differences = {name: interval(by_row[:, one] - by_cluster[:, other]) for name, (one, other) in pairs.items()}
-    return {"splits": measured, "differences": differences}
+            accuracy[split] = totals(hits[tested], draws) / counts[split]
+        rows = zip(("all", *KINDS), counts[split][0], interval(accuracy[split]), strict=True)
+        measured[split] = {name: {"n": int(n), **value} for name, n, value in rows}
+    by_row, by_cluster = accuracy["by row"].T, accuracy["by cluster"].T
+    differences = {"all": by_row[0] - by_cluster[0], "no twin": by_row[3] - by_cluster[3]}
+    differences["twins"] = by_row[1] - by_cluster[2]
+    differences["twins less no twin"] = differences["twins"] - differences["no twin"]
+    share = counts["by row"][:, 1] / counts["by row"][:, 0]
+    differences["all by twins alone"] = share * differences["twins less no twin"]
+    return {"splits": measured, "differences": {name: interval(values) for name, values in differences.items()}}
 
 
 def write(run: str, results: dict) -> None:

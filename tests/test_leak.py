@@ -52,7 +52,20 @@ def test_accuracy_by_kind_and_differences_as_counted_by_hand():
     assert counted["by cluster"] == {"all": (4, 0.75), trained: (0, None), untrained: (2, 0.5), none: (2, 1.0)}
     assert study["splits"]["by cluster"][trained] == {"n": 0, **NOTHING}
     values = {name: row["value"] for name, row in study["differences"].items()}
-    assert values == pytest.approx({"all": -0.15, "twins": 0.5, "no twin": -0.5})
+    net = {"twins less no twin": 1.0, "all by twins alone": 0.2}  # one of five faces has a twin in training
+    assert values == pytest.approx({"all": -0.15, "twins": 0.5, "no twin": -0.5, **net})
+
+
+def test_a_training_that_is_better_by_itself_is_no_leak():
+    """By row the network is right about everybody, by cluster about nobody: twins are worth nothing beyond that."""
+    clusters = np.arange(400) // 2
+    clusters[200:] = np.arange(200, 400)
+    parts = np.resize(np.array(["test", "train"], dtype=object), 400)
+    apart = np.full(400, "test", dtype=object)
+    right = {"by row": np.full(400, True), "by cluster": np.full(400, False)}
+    differences = leak.measure({"by row": parts, "by cluster": apart}, clusters, right)["differences"]
+    assert differences["all"]["value"] == differences["twins"]["value"] == 1
+    assert differences["twins less no twin"] == differences["all by twins alone"] == {"value": 0, "low": 0, "high": 0}
 
 
 def test_without_twins_in_training_their_worth_is_undefined():
