@@ -17,8 +17,9 @@ FACES = "csv_table reading sample unpacking utkface"
 NETWORK = "backend groups old_hdf5 weights"
 SLICES = "measures slices"
 MEASURES = f"{SLICES} calibration evaluation splitting"
+LEAK = "leak model progress training"
 MODULES = {
-    "00_data_quality": f"{FACES} {SLICES} groups images plots quality",
+    "00_data_quality": f"{FACES} {NETWORK} {MEASURES} {LEAK} evaluation_plots images plots quality tables",
     "01_black_edges": f"{FACES} {NETWORK} images model plots",
     "02_brightness": f"{FACES} {NETWORK} images model plots splitting",
     "03_augmentation": f"{FACES} {NETWORK} model plots",
@@ -26,12 +27,12 @@ MODULES = {
     "05_evaluation": f"{FACES} {NETWORK} {MEASURES} baselines evaluation_plots images plots tables",
     "06_prediction": f"{FACES} {NETWORK} {MEASURES} images plots",
     "07_calibration": f"{FACES} {MEASURES} evaluation_plots groups images plots tables",
-    "08_slices": f"{FACES} {MEASURES} evaluation_plots groups images plots tables",
+    "08_slices": f"{FACES} {NETWORK} {MEASURES} evaluation_plots gradcam images plots tables",
     "09_robustness": f"{FACES} {NETWORK} {MEASURES} evaluation_plots images plots robustness tables",
     "10_groups": f"{FACES} {MEASURES} evaluation_plots groupings groups images plots tables",
     "11_comparison": "",
 }
-WITH_NETWORK = ("05_evaluation", "06_prediction", "09_robustness")  # those with the parameter `checkpoint`
+WITH_NETWORK = ("05_evaluation", "06_prediction", "08_slices", "09_robustness")  # those with the parameter `checkpoint`
 AFTER = {
     "05_evaluation": ["04_training.ipynb"],
     "06_prediction": ["04_training.ipynb"],
@@ -70,6 +71,10 @@ def other_results(runs):
     return [file for run in runs for file in Path("..", run).glob("metrics.json")]
 
 
+def trains(notebook):
+    return notebook == "04_training" or bool(config["parameters"].get(notebook, {}).get("leak_epochs"))
+
+
 rule all:
     input:
         [f"{folder}{notebook}.ipynb" for folder in FOLDERS for notebook in config["notebooks"]],
@@ -104,7 +109,7 @@ for notebook, modules in MODULES.items():
             ),
             data=config["data"]["sha256"],
         priority: 1 if notebook == "05_evaluation" else 0  # a point is measured before the next one is trained
-        threads: config["threads"] if notebook in ("04_training", "05_evaluation") else 1
+        threads: config["threads"] if trains(notebook) or notebook == "05_evaluation" else 1
         retries: 1  # kernels that start together sometimes race for a port
         shell:
             """

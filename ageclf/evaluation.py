@@ -149,6 +149,13 @@ def read_results(run: str) -> tuple[pd.DataFrame, dict]:
     return pd.read_parquet(folder / "predictions.parquet"), json.loads((folder / "metrics.json").read_text("utf-8"))
 
 
+def check_network(metrics: dict, checkpoint: Path) -> None:
+    """Raise ValueError when a checkpoint is not the one that `05_evaluation` measured."""
+    if ageclf.sha256(checkpoint) != metrics["checkpoint_sha256"]:
+        measured = f"these predictions were made by another network ({metrics['checkpoint']} as it was then)"
+        raise ValueError(f"{checkpoint}: {measured}; run 05_evaluation again, or name that one as checkpoint")
+
+
 def images_of(predictions: pd.DataFrame, faces: Faces) -> np.ndarray:
     """Return the images, uint8 (n, 48, 48), of the rows of a predictions table.
 

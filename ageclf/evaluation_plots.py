@@ -11,11 +11,15 @@ from ageclf.plots import BLUE, GREEN, ORANGE, SKY
 
 
 def measure_intervals(results: dict, names: list[str]) -> Axes:
-    """Dot and 95 % interval of some measures in `metrics.json`, shares, for network and baselines.
+    """Dot and 95 % interval of some measures in `metrics.json`, shares, for network and baselines."""
+    return interval_rows({"network": results["measures"], **results["baselines"]}, names)
+
+
+def interval_rows(models: dict[str, dict], names: list[str]) -> Axes:
+    """Dot and 95 % interval of measures, shares, by name in a row each, for up to four `models` side by side.
 
     Undefined measures are left out.
     """
-    models = {"network": results["measures"], **results["baselines"]}
     _, axes = plt.subplots(figsize=(7, 0.9 + 0.22 * len(names) * len(models)), layout="constrained")
     for i, (model, colour, marker) in enumerate(zip(models, (BLUE, ORANGE, GREEN, SKY), "osD^", strict=False)):
         known = [(y, models[model][name]) for y, name in enumerate(names) if models[model][name]["value"] is not None]
@@ -96,3 +100,20 @@ def slice_accuracy(frame: pd.DataFrame, overall: float, ax: Axes | None = None) 
     sns.despine(ax=ax)
     ax.legend(frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3, fontsize=9)
     return ax
+
+
+def heat_over_faces(images: np.ndarray, maps: np.ndarray, titles: list[str]) -> Figure:
+    """Each face (n, height, width) as it is, and below it with a map (n, height, width) in 0–1 laid over it.
+
+    What is hotter is brighter and hides more of the face; a white line goes around what is above a half.
+    """
+    figure, axes = plt.subplots(2, len(images), figsize=(1.5 * len(images), 3.3), squeeze=False, layout="constrained")
+    for image, map_, title, (plain, heated) in zip(images, maps, titles, axes.T, strict=True):
+        for panel in (plain, heated):
+            panel.imshow(image, cmap="gray", vmin=0, vmax=255)
+            panel.set_axis_off()
+        plain.set_title(title, fontsize=9)
+        heated.imshow(map_, cmap="inferno", vmin=0, vmax=1, alpha=0.7 * map_)
+        if map_.min() < 0.5 < map_.max():
+            heated.contour(map_, levels=[0.5], colors="white", linewidths=1)
+    return figure

@@ -15,9 +15,9 @@ from nbformat import NotebookNode
 import ageclf
 
 # What runs write beside the notebooks and their pages.
-RUN_FILES = ("metrics.json", "predictions.parquet", "suspects.csv", "training.csv", "comparison.json", "snakemake.log")
-RUN_FILES += ("network.keras", "network.json")
-RUN_FOLDERS = (".snakemake", "tensorboard")
+RUN_FILES = ("comparison.json", "leak.json", "metrics.json", "network.json", "network.keras", "predictions.parquet")
+RUN_FILES += ("snakemake.log", "suspects.csv", "training.csv")
+RUN_FOLDERS = (".snakemake", "leak", "tensorboard")
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

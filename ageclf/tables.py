@@ -69,6 +69,18 @@ def runs_frame(results: dict[str, tuple], measured: dict[str, dict]) -> pd.DataF
     return pd.DataFrame(rows, index=list(results)).join(groupings_frame(measured))
 
 
+def leak_frame(study: dict) -> pd.DataFrame:
+    """Lay out the `splits` of `leak.measure`: faces, and accuracy in per cent with intervals, of each kind."""
+    return pd.DataFrame(
+        {
+            (split, column): [row["n"] if column == "faces" else percent(row) for row in rows.values()]
+            for split, rows in study["splits"].items()
+            for column in ("faces", "accuracy")
+        },
+        index=list(study["splits"]["by row"]),
+    )
+
+
 def percent(measure: dict | None) -> str:
     """Write a measure as `70.5 % (68.9–72.1)`, one that there is not as a dash."""
     if measure is None or pd.isna(measure["value"]):

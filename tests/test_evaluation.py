@@ -106,6 +106,16 @@ def test_results_come_back_as_they_were_written(tmp_path, monkeypatch):
     assert sorted(path.name for path in folder.iterdir()) == ["metrics.json", "predictions.parquet"]
 
 
+def test_another_network_than_the_one_measured_is_refused(tmp_path):
+    path = tmp_path / "sample.keras"
+    path.write_bytes(b"weights")
+    measured = {"checkpoint": "sample.keras", "checkpoint_sha256": ageclf.sha256(path)}
+    evaluation.check_network(measured, path)
+    path.write_bytes(b"trained again")
+    with pytest.raises(ValueError, match=r"sample\.keras: .* another network .*; run 05_evaluation again"):
+        evaluation.check_network(measured, path)
+
+
 def test_pictures_are_found_by_row_and_other_faces_are_refused():
     faces = load_faces("sample")
     rows = [7, 3]

@@ -66,3 +66,20 @@ def test_slices_too_small_to_judge_are_hollow():
     assert (judged.get_xdata().tolist(), small.get_xdata().tolist()) == ([50], [100])
     assert (judged.get_markerfacecolor() != "white", small.get_markerfacecolor()) == (True, "white")
     assert [tick.get_text() for tick in axes.get_yticklabels()] == ["a  (1,200)", "b  (3)"]
+
+
+def test_heat_lies_over_the_face_and_a_line_goes_around_its_upper_half():
+    image, map_ = np.full((48, 48), 90, dtype=np.uint8), np.zeros((48, 48))
+    map_[:24, :24] = 1
+    figure = evaluation_plots.heat_over_faces(np.stack([image] * 2), np.stack([map_, 0 * map_]), ["a", "b"])
+    (plain, other, heated, cold) = figure.axes
+    assert [axes.get_title() for axes in (plain, other)] == ["a", "b"]
+    assert len(plain.images) == 1
+    face, heat = heated.images
+    np.testing.assert_array_equal(face.get_array(), image)
+    np.testing.assert_array_equal(heat.get_array(), map_)
+    assert (heat.get_clim(), face.get_clim()) == ((0, 1), (0, 255))
+    assert heat.get_alpha()[30, 30] == 0, "where there is no heat, the face is as it is"
+    line = heated.collections[0].get_paths()[0].vertices
+    assert line.max() == pytest.approx(23.5)
+    assert not cold.collections, "a map without heat has no line"

@@ -104,6 +104,34 @@ def test_the_default_network_learns_the_sample(sample_report):
     assert network["value"] >= baseline["value"] + 0.15
 
 
+def test_what_a_split_by_row_leaks_is_left_out_by_default(sample_report):
+    said = [
+        output.get("text", "")
+        for cell in code_cells(sample_report / "00_data_quality.ipynb")
+        for output in cell.outputs
+    ]
+    assert "left out; leak_epochs = 30 measures it\n" in said
+    assert not (sample_report / "leak").exists()
+    assert not (sample_report / "leak.json").exists()
+
+
+def test_what_a_split_by_row_leaks_is_measured_when_asked_for(tmp_path):
+    out, changes = tmp_path / "out.ipynb", ("-p", "leak_epochs", 1, "-p", "batch_size", 64)
+    done = run("papermill", NOTEBOOKS[0], out, "-p", "data", "sample", "-p", "run", "sample", *changes, root=tmp_path)
+    assert done.returncode == 0, done.stderr
+    study = json.loads((tmp_path / "reports" / "sample" / "leak.json").read_text())
+    assert (study["schema"], study["epochs"], study["batch_size"], study["data"]["synthetic"]) == (1, 1, 64, True)
+    by_row, by_cluster = study["splits"]["by row"], study["splits"]["by cluster"]
+    assert by_row["twin in training"]["n"] > 0
+    assert by_cluster["twin in training"] == {"n": 0, "value": None, "low": None, "high": None}
+    for rows in (by_row, by_cluster):
+        assert 60 < rows["all"]["n"] == sum(row["n"] for kind, row in rows.items() if kind != "all")
+    assert study["differences"]["all"]["value"] == pytest.approx(by_row["all"]["value"] - by_cluster["all"]["value"])
+    assert not list((tmp_path / "checkpoint").iterdir()), "the networks were for this alone"
+    figures = [output for cell in code_cells(out) for output in cell.outputs if "image/png" in output.get("data", {})]
+    assert len(figures) == 4
+
+
 def test_every_cell_gives_the_same_output_a_second_time(sample_report, tmp_path):
     """nbval on the executed copies, in order, in a root without any state of the first time."""
     copies = [shutil.copy(path, tmp_path) for path in sorted(sample_report.glob("*.ipynb"))]

@@ -116,8 +116,8 @@ def test_nothing_runs_twice(made):
     ("module", "stale"),
     [
         ("plots", set(REPORTED) - {"04_training"}),
-        ("training", {"04_training", *AFTER_TRAINING}),
-        ("tables", set(AFTER_EVALUATION)),
+        ("training", {"00_data_quality", "04_training", *AFTER_TRAINING}),
+        ("tables", {"00_data_quality", *AFTER_EVALUATION}),
         ("report", set()),
     ],
 )

@@ -54,3 +54,11 @@ def test_runs_name_their_groups_and_faces():
     frame = tables.runs_frame(results, {"lab": row})
     assert frame.columns.tolist() == ["groups", "faces", "accuracy", "majority", "gain"]
     assert frame.loc["lab"].tolist() == ["0-5 | 6+", 40, "70.5 % (68.9–72.1)", "–", "70.5 % (68.9–72.1)"]
+
+
+def test_the_leak_has_faces_and_accuracy_of_both_splits_by_kind():
+    rows = {"all": {"n": 40, **SEVENTY}, "no twin": {"n": 0, **NONE}}
+    frame = tables.leak_frame({"splits": {"by row": rows, "by cluster": rows}})
+    assert frame.columns.tolist() == [(s, c) for s in ("by row", "by cluster") for c in ("faces", "accuracy")]
+    assert frame.loc["all"].tolist() == [40, "70.5 % (68.9–72.1)"] * 2
+    assert frame.loc["no twin"].tolist() == [0, "–"] * 2
