@@ -21,6 +21,7 @@ LIMITS = {  # of numbers, both ends included
     "head_epochs": (0, 10_000),
     "head_learning_rate": (1e-6, 1),
     "image_size": (8, 512),
+    "leak_epochs": (0, 10_000),
     "learning_rate": (1e-6, 1),
     "listed": (0, 1000),
     "pairs_shown": (1, 100),
