@@ -93,4 +93,5 @@ def number(measure: dict | None, digits: int = 2) -> str:
     """Write a measure as `0.52 (0.48–0.56)`, one that there is not as a dash."""
     if measure is None or pd.isna(measure["value"]):
         return "–"
-    return f"{measure['value']:.{digits}f} ({measure['low']:.{digits}f}–{measure['high']:.{digits}f})"
+    text = f"{measure['value']:.{digits}f} ({measure['low']:.{digits}f}–{measure['high']:.{digits}f})"
+    return text.replace("–-", " to −").replace("-", "−")

@@ -12,6 +12,7 @@ def test_measures_read_as_in_the_report():
     assert tables.percent(SEVENTY) == "70.5 % (68.9–72.1)"
     assert tables.percent({"value": -0.1, "low": -0.2, "high": -0.05}) == "−10.0 % (−20.0 to −5.0)"
     assert tables.number(SEVENTY) == "0.70 (0.69–0.72)"
+    assert tables.number({"value": -0.03, "low": -0.06, "high": -0.01}) == "−0.03 (−0.06 to −0.01)"
     assert tables.number(SEVENTY, 3) == "0.705 (0.689–0.721)"
     assert tables.percent(NONE) == tables.percent(None) == tables.number(NONE) == tables.number(None) == "–"
 
