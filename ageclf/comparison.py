@@ -146,10 +146,10 @@ def describe(batch: Batch) -> str:
     counts = ", ".join(f"{states.count(state)} {state}" for state in ("done", "failed", "not run yet"))
     data = "SYNTHETIC sample" if batch.known["data"]["synthetic"] else batch.known["data"]["name"]
     if not batch.results:
-        return f"{len(states)} points: {counts}; {data}; there is nothing to compare"
+        return f"points: {counts}; {data}; there is nothing to compare"
     _, metrics = next(iter(batch.results.values()))
     faces = f"part {metrics['part']!r}: {metrics['n']:,} faces in {metrics['clusters']:,} clusters"
-    return f"{len(states)} points: {counts}; {data}, {faces}"
+    return f"points: {counts}; {data}, {faces}"
 
 
 def by_setting(batch: Batch) -> dict[str, dict]:

@@ -40,7 +40,7 @@ def training_curves(settings: dict[str, dict], histories: dict[str, pd.DataFrame
         for history in found:
             kept = int(np.argmin(history["val_loss"].fillna(np.inf)))
             for axes, column, scale in zip(panels, ("val_accuracy", "val_loss"), (100, 1), strict=True):
-                look = {"color": colour, "linestyle": style, "linewidth": 1, "marker": marker, "markevery": [kept]}
+                look = {"color": colour, "linestyle": style, "linewidth": 1.2, "marker": marker, "markevery": [kept]}
                 axes.plot(scale * history[column], label=name if history is found[0] else None, **look)
     for axes, label in zip(panels, ("validation accuracy (%)", "validation loss (nats)"), strict=True):
         axes.set(xlabel="epoch", ylabel=label)
@@ -92,7 +92,9 @@ def differences(compared: dict) -> Figure | None:
     if not rows:
         return None
     scale, label = _scale(compared["measure"])
-    figure, axes = plt.subplots(figsize=(7.5, 1.2 + 0.45 * len(rows)), layout="constrained")
+    names = [fill(row["setting"], 40) for row in rows]
+    height = 0.25 + 0.18 * max(name.count("\n") + 1 for name in names)
+    figure, axes = plt.subplots(figsize=(8, 1.1 + height * len(rows)), layout="constrained")
     axes.axvline(0, linestyle="--", color="0.5")
     for y, row in enumerate(rows):
         axes.hlines(y, scale * row["low"], scale * row["high"], color=BLUE, linewidth=2)
@@ -105,8 +107,8 @@ def differences(compared: dict) -> Figure | None:
             markersize=4,
         )
         axes.plot(scale * row["value"], y, "D", color=BLUE)
-    axes.set_yticks(range(len(rows)), [fill(row["setting"], 34) for row in rows])
-    axes.set(xlabel=f"{label}, minus that of {compared['baseline']}", ylim=(len(rows) - 0.4, -0.6))
+    axes.set_yticks(range(len(rows)), names)
+    axes.set(xlabel=fill(f"{label}, minus that of {compared['baseline']}", 80), ylim=(len(rows) - 0.4, -0.6))
     sns.despine(ax=axes)
     return figure
 

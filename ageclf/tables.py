@@ -73,27 +73,25 @@ def states_frame(points: dict[str, dict]) -> pd.DataFrame:
 
 
 def points_frame(compared: dict) -> pd.DataFrame:
-    """Lay out the points of `comparison.compare` that have measures, best first, the measure compared by first."""
-    shown = dict.fromkeys((compared["measure"], *SHARES, "log_loss", "calibration_error"))
-    rows = [row for row in compared["points"] if row["measures"]]
+    """Lay out the points of `comparison.compare` that have measures: first the one compared by, with its interval."""
+    measure, rows = compared["measure"], [row for row in compared["points"] if row["measures"]]
+    write = percent if measure in SHARES else number
     table = {"setting": [row["setting"] for row in rows], "seed": [row["seed"] or "–" for row in rows]}
-    for name in shown:
-        write = percent if name in SHARES else number
-        table[name.replace("_", " ")] = [write(row["measures"][name]) for row in rows]
-    for name in ("epochs", "best_epoch"):
-        table[name.replace("_", " ")] = [row[name] or "–" for row in rows]
-    return pd.DataFrame(table).set_index("setting")
+    table[measure.replace("_", " ")] = [write(row["measures"][measure]) for row in rows]
+    for name in (*(name for name in SHARES if name != measure), "log_loss", "calibration_error"):
+        table[_heading(name)] = [_plain(row["measures"][name]["value"], name) for row in rows]
+    table["epoch kept"] = [f"{row['best_epoch']} of {row['epochs']}" if row["epochs"] else "–" for row in rows]
+    return pd.DataFrame(table).set_index("setting").rename_axis(None)
 
 
 def settings_frame(compared: dict) -> pd.DataFrame:
     """Lay out the settings of `comparison.compare`: mean and deviation over seeds, shares in per cent."""
-    measure, unit = compared["measure"], " (%)" if compared["measure"] in SHARES else ""
+    measure = compared["measure"]
     table = {
         row["setting"]: [f"{_plain(row['mean'], measure)} ± {_plain(row['sd'], measure)}", len(row["seeds"])]
         for row in compared["settings"]
     }
-    columns = [f"{measure.replace('_', ' ')}{unit}, mean ± sd", "seeds"]
-    return pd.DataFrame.from_dict(table, orient="index", columns=columns)
+    return pd.DataFrame.from_dict(table, orient="index", columns=[f"{_heading(measure)}, mean ± sd", "seeds"])
 
 
 def differences_frame(compared: dict) -> pd.DataFrame:
@@ -104,8 +102,9 @@ def differences_frame(compared: dict) -> pd.DataFrame:
         "difference": [write(row) for row in rows],
         "sd over seeds": [_plain(row["sd"], measure) for row in rows],
         "seeds": [len(row["seeds"]) for row in rows],
-        "right only here": [", ".join(map(str, row["gained"])) or "–" for row in rows],
-        "right only there": [", ".join(map(str, row["lost"])) or "–" for row in rows],
+        "right only here : there": [
+            ", ".join(map("{} : {}".format, row["gained"], row["lost"])) or "–" for row in rows
+        ],
         "p by seed": [", ".join(map(_p_value, row["p_by_seed"])) or "–" for row in rows],
         "p": [_p_value(row["p"]) for row in rows],
         "p (Holm)": [_p_value(row["p_holm"]) for row in rows],
@@ -118,10 +117,14 @@ def effects_frame(compared: dict) -> pd.DataFrame:
     rows = compared["effects"]
     table = {
         "level": [row["level"] for row in rows],
-        "mean": [_plain(row["mean"], compared["measure"]) for row in rows],
+        f"mean {_heading(compared['measure'])}": [_plain(row["mean"], compared["measure"]) for row in rows],
         "points": [len(row["values"]) for row in rows],
     }
-    return pd.DataFrame(table, index=pd.Index([row["axis"] for row in rows], name="axis"))
+    return pd.DataFrame(table, index=[row["axis"] for row in rows])
+
+
+def _heading(measure: str) -> str:
+    return measure.replace("_", " ") + (" (%)" if measure in SHARES else "")
 
 
 def _plain(value: float | None, measure: str) -> str:

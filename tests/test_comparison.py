@@ -81,7 +81,7 @@ def test_every_point_is_listed_and_one_that_failed_is_not_compared_by_what_it_le
     assert failure["error"] == "ValueError: no such rate"
     assert list(read.results) == list(read.histories) == list(done)
     assert comparison.describe(read) == (
-        "6 points: 4 done, 1 failed, 1 not run yet; faces.csv, part 'val': 120 faces in 60 clusters"
+        "points: 4 done, 1 failed, 1 not run yet; faces.csv, part 'val': 120 faces in 60 clusters"
     )
     assert tables.states_frame(read.points).loc["brightness 0.4"].to_dict() == {
         "seed 1": "failed",
@@ -97,8 +97,10 @@ def test_points_come_best_first_and_those_without_results_last(batch):
     assert {row["best_epoch"] for row in rows[:4]} == {2}
     assert rows[0]["measures"]["accuracy"]["value"] == pytest.approx(108 / 120)
     shown = tables.points_frame(compared)
+    assert shown["epoch kept"].tolist() == ["2 of 2", "2 of 2", "2 of 3", "2 of 3"]
     assert shown.columns[1] == "accuracy"
     assert shown["accuracy"].str[:6].tolist() == ["90.0 %", "90.0 %", "80.0 %", "75.0 %"]
+    assert shown["off by one (%)"].tolist() == ["98.3", "98.3", "96.7", "95.8"]  # 66+ for 0-5, a sixth
 
 
 def test_a_measure_of_mistakes_is_best_where_it_is_lowest(batch):
