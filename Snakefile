@@ -30,7 +30,7 @@ MODULES = {
     "08_slices": f"{FACES} {NETWORK} {MEASURES} evaluation_plots gradcam images plots tables",
     "09_robustness": f"{FACES} {NETWORK} {MEASURES} evaluation_plots images plots robustness tables",
     "10_groups": f"{FACES} {MEASURES} evaluation_plots groupings groups images plots tables",
-    "11_comparison": "",
+    "11_comparison": f"{FACES} {MEASURES} comparison comparison_plots groups images paired plots report tables",
 }
 WITH_NETWORK = ("05_evaluation", "06_prediction", "08_slices", "09_robustness")  # those with the parameter `checkpoint`
 AFTER = {

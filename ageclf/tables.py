@@ -81,6 +81,80 @@ def leak_frame(study: dict) -> pd.DataFrame:
     )
 
 
+def states_frame(points: dict[str, dict]) -> pd.DataFrame:
+    """Lay out the state of each point of a `comparison.Batch`: a row a setting, a column a seed."""
+    rows = {}
+    for known in points.values():
+        column = "state" if known["seed"] is None else f"seed {known['seed']}"
+        rows.setdefault(known["setting"], {})[column] = known["state"]
+    return pd.DataFrame.from_dict(rows, orient="index").fillna("–")
+
+
+def points_frame(compared: dict) -> pd.DataFrame:
+    """Lay out the points of `comparison.compare` that have measures: first the one compared by, with its interval."""
+    measure, rows = compared["measure"], [row for row in compared["points"] if row["measures"]]
+    write = percent if measure in SHARES else number
+    table = {"setting": [row["setting"] for row in rows], "seed": [row["seed"] or "–" for row in rows]}
+    table[measure.replace("_", " ")] = [write(row["measures"][measure]) for row in rows]
+    for name in (*(name for name in SHARES if name != measure), "log_loss", "calibration_error"):
+        table[_heading(name)] = [_plain(row["measures"][name]["value"], name) for row in rows]
+    table["epoch kept"] = [f"{row['best_epoch']} of {row['epochs']}" if row["epochs"] else "–" for row in rows]
+    return pd.DataFrame(table).set_index("setting").rename_axis(None)
+
+
+def settings_frame(compared: dict) -> pd.DataFrame:
+    """Lay out the settings of `comparison.compare`: mean and deviation over seeds, shares in per cent."""
+    measure = compared["measure"]
+    table = {
+        row["setting"]: [f"{_plain(row['mean'], measure)} ± {_plain(row['sd'], measure)}", len(row["seeds"])]
+        for row in compared["settings"]
+    }
+    return pd.DataFrame.from_dict(table, orient="index", columns=[f"{_heading(measure)}, mean ± sd", "seeds"])
+
+
+def differences_frame(compared: dict) -> pd.DataFrame:
+    """Lay out the differences of `comparison.compare`, with intervals and p-values; shares in percentage points."""
+    measure, rows = compared["measure"], compared["differences"]
+    write = percent if measure in SHARES else number
+    table = {
+        "difference": [write(row) for row in rows],
+        "sd over seeds": [_plain(row["sd"], measure) for row in rows],
+        "seeds": [len(row["seeds"]) for row in rows],
+        "right only here : there": [
+            ", ".join(map("{} : {}".format, row["gained"], row["lost"])) or "–" for row in rows
+        ],
+        "p by seed": [", ".join(map(_p_value, row["p_by_seed"])) or "–" for row in rows],
+        "p": [_p_value(row["p"]) for row in rows],
+        "p (Holm)": [_p_value(row["p_holm"]) for row in rows],
+    }
+    return pd.DataFrame(table, index=[row["setting"] for row in rows])
+
+
+def effects_frame(compared: dict) -> pd.DataFrame:
+    """Lay out the main effects of `comparison.compare`: the mean at each level, shares in per cent, and its points."""
+    rows = compared["effects"]
+    table = {
+        "level": [row["level"] for row in rows],
+        f"mean {_heading(compared['measure'])}": [_plain(row["mean"], compared["measure"]) for row in rows],
+        "points": [len(row["values"]) for row in rows],
+    }
+    return pd.DataFrame(table, index=[row["axis"] for row in rows])
+
+
+def _heading(measure: str) -> str:
+    return measure.replace("_", " ") + (" (%)" if measure in SHARES else "")
+
+
+def _plain(value: float | None, measure: str) -> str:
+    if value is None:
+        return "–"
+    return (f"{100 * value:.1f}" if measure in SHARES else f"{value:.3f}").replace("-", "−")
+
+
+def _p_value(p: float | None) -> str:
+    return "–" if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
 def percent(measure: dict | None) -> str:
     """Write a measure as `70.5 % (68.9–72.1)`, one that there is not as a dash."""
     if measure is None or pd.isna(measure["value"]):
@@ -93,5 +167,5 @@ def number(measure: dict | None, digits: int = 2) -> str:
     """Write a measure as `0.52 (0.48–0.56)`, one that there is not as a dash."""
     if measure is None or pd.isna(measure["value"]):
         return "–"
-    text = f"{measure['value']:.{digits}f} ({measure['low']:.{digits}f}–{measure['high']:.{digits}f})"
-    return text.replace("–-", " to −").replace("-", "−")
+    bounds = f"({measure['low']:.{digits}f}–{measure['high']:.{digits}f})".replace("(-", "(−").replace("–-", " to −")
+    return f"{measure['value']:.{digits}f} {bounds}".replace("-", "−")
