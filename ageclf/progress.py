@@ -80,6 +80,11 @@ class Progress(keras.callbacks.Callback):
             if not np.array_equal(keras.ops.convert_to_numpy(variable), array, equal_nan=True):
                 raise self._refused(f"does not come back as it was ({variable.path})")
 
+    def on_test_begin(self, logs: dict | None = None) -> None:
+        """Validate what will be saved: of several GPUs, each has got moving averages of its own; the first's count."""
+        for variable in self.model.non_trainable_variables:
+            variable.assign(keras.ops.convert_to_numpy(variable))
+
     def on_epoch_end(self, epoch: int, logs: dict) -> None:
         """Save what the epoch has brought. Raises OSError, and leaves what the last one saved, when that fails."""
         rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))

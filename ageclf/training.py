@@ -3,6 +3,8 @@
 import math
 import shutil
 import sys
+from contextlib import AbstractContextManager, nullcontext
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -80,6 +82,27 @@ class ProgressBar(keras.callbacks.Callback):
         self.bar.close()
 
 
+def on_all_gpus(kind: str = "GPU") -> AbstractContextManager:
+    """Return the context in which to build a network that `fit` then trains on all GPUs of this machine at once.
+
+    It changes nothing where Keras runs on something else than TensorFlow, or TensorFlow sees less than two devices
+    of the `kind`.
+    """
+    strategy = _mirrored(kind)
+    return strategy.scope() if strategy else nullcontext()
+
+
+@cache
+def _mirrored(kind: str):
+    # One for all networks of a process: what two of them send between the devices gets mixed up.
+    if keras.backend.backend() != "tensorflow":
+        return None
+    import tensorflow as tf
+
+    devices = [device.name for device in tf.config.list_logical_devices(kind)]
+    return tf.distribute.MirroredStrategy(devices) if len(devices) > 1 else None
+
+
 def fit(
     model: keras.Model,
     train: tuple[np.ndarray, np.ndarray],
@@ -101,7 +124,17 @@ def fit(
     validation loss has not been lower for `patience` epochs. Epochs that `progress` brings along are not done
     again: with one thread, what comes out is exactly that of a training that was never stopped. With TensorFlow,
     the history also goes to a folder `tensorboard` beside the log.
+
+    A network that was built in `on_all_gpus` gets its share of each batch on each GPU. The last faces of `train` and
+    of `val`, fewer than there are GPUs, are left out where they make no full share. Raises ValueError for a
+    `batch_size` that is no multiple of the number of GPUs.
     """
+    strategy = getattr(model, "distribute_strategy", None)  # other backends have none
+    devices = strategy.num_replicas_in_sync if strategy else 1
+    if batch_size % devices:
+        raise ValueError(f"batch_size={batch_size} cannot be shared out evenly: give a multiple of {devices}, the GPUs")
+    # Keras stops at a share that is empty, or at a first batch with shares of two sizes.
+    train, val = ([array[: len(array) - len(array) % devices] for array in part] for part in (train, val))
     progress.read()
     tensorboard = progress.log.parent / "tensorboard"
     if not progress.history:
@@ -119,9 +152,10 @@ def fit(
             continue
         model.get_layer("backbone").trainable = phase == "everything"
         rate = head_learning_rate if phase == "head" else warmup_cosine(learning_rate, epochs * steps)
-        model.compile(keras.optimizers.Adam(rate), "categorical_crossentropy", metrics=["accuracy"])
-        if done > first:
-            progress.restore_optimizer(model)
+        with strategy.scope() if strategy else nullcontext():
+            model.compile(keras.optimizers.Adam(rate), "categorical_crossentropy", metrics=["accuracy"])
+            if done > first:
+                progress.restore_optimizer(model)
         callbacks = [progress, keras.callbacks.LambdaCallback(on_epoch_end=stop_in_time)]
         if keras.backend.backend() == "tensorflow":
             callbacks.append(keras.callbacks.TensorBoard(tensorboard, write_graph=False))
@@ -129,7 +163,7 @@ def fit(
             Batches(*train, batch_size, seed, epoch=done),
             shuffle=False,  # Keras would shuffle the batches, by a generator that no state holds
             validation_data=(val[0][..., np.newaxis], val[1]),
-            validation_batch_size=256,
+            validation_batch_size=256 - 256 % devices,
             initial_epoch=done,
             epochs=last,
             callbacks=[*callbacks, ProgressBar(phase, done - first, last - first)],

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from tiny_training import FACES, PROVENANCE, SCHEDULE, Interrupted, tiny_network, train
+from tiny_training import FACES, PROVENANCE, SCHEDULE, Interrupted, faces, tiny_network, train
 
 from ageclf import progress, training
 from ageclf.backend import keras
@@ -48,14 +48,14 @@ def undisturbed(tmp_path_factory) -> Path:
     return folder
 
 
-def assert_same_end(folder: Path, undisturbed: Path) -> None:
+def assert_same_end(folder: Path, undisturbed: Path, best: int = 8) -> None:
     np.testing.assert_array_equal(np.load(folder / "end.npy"), np.load(undisturbed / "end.npy"))
     assert (folder / "tiny.csv").read_text() == (undisturbed / "tiny.csv").read_text()
     with np.load(folder / "tiny.training.npz") as state, np.load(undisturbed / "tiny.training.npz") as expected:
         assert state.files == expected.files
         assert all(np.array_equal(state[name], expected[name]) for name in expected.files)
     (kept, known), (expected, expected_known) = (load_checkpoint(at / "tiny.keras") for at in (folder, undisturbed))
-    assert known["epoch"] == expected_known["epoch"] == 8
+    assert known["epoch"] == expected_known["epoch"] == best
     for array, other in zip(kept.get_weights(), expected.get_weights(), strict=True):
         np.testing.assert_array_equal(array, other)
 
@@ -101,6 +101,23 @@ def test_a_full_disk_stops_a_training_in_one_sentence_and_with_room_it_goes_on(t
     left = set((tmp_path / "files").read_text().split())
     assert left == {"filler", "tensorboard", "tiny.csv", "tiny.json", "tiny.keras", "tiny.training.npz"}
     assert_same_end(tmp_path, undisturbed)
+
+
+def test_a_training_on_two_devices_that_was_killed_ends_exactly_as_one_that_was_not(tmp_path):
+    """And its checkpoint is a network like any other: on one device it has the loss that was measured on two."""
+    environment = ENVIRONMENT | {"TWO_DEVICES": "yes"}
+    for name, points in {"undisturbed": [()], "killed": [("after .npz 3",), ()]}.items():
+        for point in points:
+            command = [sys.executable, SCRIPT, tmp_path / name, *point]
+            (tmp_path / name).mkdir(exist_ok=True)
+            child = subprocess.run(command, env=environment, capture_output=True, text=True)
+            assert child.returncode == (-9 if point else 0), child.stderr
+            assert point or "trained on 2" in child.stdout
+    kept, known = load_checkpoint(tmp_path / "killed" / "tiny.keras")
+    assert_same_end(tmp_path / "killed", tmp_path / "undisturbed", best=known["epoch"])
+    images, targets = (array[:12] for array in faces(13, seed=5))  # but for one, which two devices cannot share
+    loss = keras.losses.CategoricalCrossentropy()(targets, kept.predict(images[..., None], verbose=0))
+    assert float(loss) == pytest.approx(known["val_loss"], abs=1e-5)
 
 
 @pytest.fixture(scope="module")

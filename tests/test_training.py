@@ -1,10 +1,11 @@
 """Training repeats exactly, shows every face once an epoch in a new order, and keeps the best epoch."""
 
 from itertools import pairwise
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from tiny_training import FACES, train
+from tiny_training import FACES, SCHEDULE, train
 
 from ageclf import training
 from ageclf.backend import keras
@@ -52,6 +53,12 @@ def test_training_stops_after_patience_epochs_without_a_lower_loss(tmp_path):
     history = training.read_history(tmp_path / "tiny.csv")
     assert len(history) < 30
     assert len(history) == history["val_loss"].idxmin() + 2
+
+
+def test_batches_that_several_gpus_cannot_share_evenly_are_refused():
+    three = SimpleNamespace(distribute_strategy=SimpleNamespace(num_replicas_in_sync=3))
+    with pytest.raises(ValueError, match=r"batch_size=8 .* a multiple of 3"):
+        training.fit(three, *FACES, None, **SCHEDULE)
 
 
 def test_the_head_is_trained_first_while_the_backbone_stays(tmp_path):

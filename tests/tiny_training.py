@@ -4,6 +4,7 @@
 
 A point is `batch N`: when the Nth batch is asked for; or `half X`, `before X`, `after X`: when half of the file X of
 an epoch is written, right before or right after it gets its name. X is `.keras 2` for the second .keras file.
+With TWO_DEVICES in the environment, TensorFlow sees the processor as two devices, and trains on both.
 """
 
 import os
@@ -21,6 +22,7 @@ from ageclf.progress import Progress
 
 SCHEDULE = {"head_epochs": 2, "epochs": 12, "batch_size": 8, "head_learning_rate": 1e-2, "learning_rate": 0.5}
 SCHEDULE |= {"patience": 3, "seed": 1}
+TWO_DEVICES = "TWO_DEVICES" in os.environ
 PROVENANCE = {"run": "tiny", "commit": "abc1234", "data": {"name": "a.csv", "sha256": "00"}, "training_faces": ["00"]}
 
 
@@ -29,7 +31,14 @@ def faces(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return rng.integers(0, 256, (n, 48, 48)).astype("uint8"), training.group_targets(rng.integers(0, 6, n), 6)
 
 
-FACES = faces(24, seed=0), faces(12, seed=5)  # to train on, to validate with
+if TWO_DEVICES:
+    import tensorflow as tf
+
+    halves = [tf.config.LogicalDeviceConfiguration(), tf.config.LogicalDeviceConfiguration()]
+    tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], halves)
+
+# To train on, to validate with; one more than two devices can share evenly.
+FACES = faces(24 + TWO_DEVICES, seed=0), faces(12 + TWO_DEVICES, seed=5)
 
 
 def tiny_network() -> keras.Model:
@@ -59,7 +68,8 @@ class Interrupted(Progress):
 def train(folder: Path, progress: type[Progress] = Progress, **changes: float) -> keras.Model:
     """Train the tiny network, its state and log in a folder, with other settings if asked for."""
     keras.utils.set_random_seed(3)
-    model, schedule = tiny_network(), SCHEDULE | changes
+    with training.on_all_gpus("CPU"):
+        model, schedule = tiny_network(), SCHEDULE | changes
     known = PROVENANCE | schedule
     training.fit(model, *FACES, progress(folder / "tiny.keras", folder / "tiny.csv", known), **schedule)
     return model
@@ -103,5 +113,6 @@ if __name__ == "__main__":
     if len(sys.argv) > 2:
         die_at(sys.argv[2])
     folder = Path(sys.argv[1])
-    model = train(folder)
+    model = train(folder, **({"epochs": 3} if TWO_DEVICES else {}))
+    print("trained on", model.distribute_strategy.num_replicas_in_sync)
     ageclf.write_aside(folder / "end.npy", lambda aside: np.save(aside, weights(model)))
