@@ -30,6 +30,27 @@ def test_results_are_those_of_the_recorded_run():
     assert (METRICS["part"], METRICS["left_out"], METRICS["data"]["synthetic"]) == ("test", 0, False)
 
 
+def test_the_five_bins_stand_beside_their_own_baseline():
+    results = json.loads((ageclf.CHECKOUT / "docs" / "five-bins" / "metrics.json").read_text(encoding="utf-8"))
+    accuracy, majority = results["measures"]["accuracy"], results["baselines"]["majority"]["accuracy"]
+    text = " ".join(README.split())
+    assert f"reaches {percent(accuracy)}, where always answering 19-45 reaches {percent(majority)}" in text
+    gains = [
+        100 * (of["measures"]["accuracy"]["value"] - of["baselines"]["majority"]["accuracy"]["value"])
+        for of in (results, METRICS)
+    ]
+    assert f"a gain of {gains[0]:.1f} points, beside {gains[1]:.1f} for the six groups" in text
+    assert {key: results[key] for key in ("data", "part", "n")} == {key: METRICS[key] for key in ("data", "part", "n")}
+
+
+def test_the_worst_slices_and_the_calibration_are_those_of_the_recorded_run():
+    text = " ".join(README.split())
+    for row in METRICS["slices"]["group × gender × ethnicity"][:3]:
+        assert f"{row['slice'].split(', ')[-1]} {percent(row)}" in text
+    before, after = (METRICS["calibration"][when]["calibration_error"]["value"] for when in ("before", "after"))
+    assert f"error from {before:.3f} to {after:.3f}" in text
+
+
 def test_runs_and_notebooks_are_listed():
     for path in (ageclf.CHECKOUT / "runs").glob("*.yaml"):
         assert f"| `{path.stem}` |" in README

@@ -13,15 +13,17 @@ from playwright.sync_api import sync_playwright
 WIDTHS = (390, 1400)  # a phone, a desk; pixels
 NAMES = ["index.html", "00_data_quality", "01_black_edges", "02_brightness", "03_augmentation"]
 NAMES += ["04_training", "05_evaluation", "06_prediction", "07_calibration", "08_slices", "09_robustness", "10_groups"]
+BATCH = ["sample-batch/11_comparison", "sample-batch/brightness-0.2_seed-1/05_evaluation"]
 
 
 @pytest.fixture(scope="session")
 def reports(tmp_path_factory):
-    """The folder reports/ after `make report` on a machine without a data set."""
+    """The folder reports/ after `make report` and `make sweep RUN=sample-batch` on a machine without a data set."""
     root = tmp_path_factory.mktemp("root")
     environment = {**os.environ, "AGECLF_ROOT": str(root)}
     environment.pop("AGECLF_DATA", None)
-    subprocess.run([sys.executable, "-m", "ageclf", "report"], env=environment, check=True)
+    for command in (["report"], ["sweep", "--run", "sample-batch"]):
+        subprocess.run([sys.executable, "-m", "ageclf", *command], env=environment, check=True)
     return root / "reports"
 
 
@@ -35,9 +37,11 @@ def browser():
         browser.close()
 
 
-@pytest.fixture(params=NAMES)
+@pytest.fixture(params=[*NAMES, *BATCH])
 def path(request, reports):
-    return reports / "index.html" if request.param == "index.html" else reports / "sample" / f"{request.param}.html"
+    if request.param == "index.html":
+        return reports / "index.html"
+    return reports / f"{request.param if '/' in request.param else f'sample/{request.param}'}.html"
 
 
 @pytest.fixture
@@ -97,7 +101,7 @@ def test_the_sample_is_called_synthetic_where_a_reader_looks_first(opened):
 def test_the_headline_stands_on_page_and_index(opened):
     page, _, _ = opened
     text = page.inner_text("body")
-    assert "% accuracy" in text or "Accuracy" in text
+    assert "% accuracy" in text or "Accuracy" in text or "A batch of 4 points" in text
     assert "no evaluation yet" not in text.lower()
 
 

@@ -1,0 +1,24 @@
+"""Modules of Python run on the sample, with data, checkpoints and reports below a root, and one thread."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+SINGLE_THREAD = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "OMP_NUM_THREADS": "1"}
+
+
+def run(*command: object, root: Path) -> subprocess.CompletedProcess:
+    """Run a Python module with its data, checkpoints and reports below `root`, and one thread: results repeat."""
+    command = [sys.executable, "-m", *map(str, command)]
+    return subprocess.run(command, cwd=root, env=environment(root), capture_output=True, text=True)
+
+
+def environment(root: Path) -> dict[str, str]:
+    return {**os.environ, **SINGLE_THREAD, "AGECLF_ROOT": str(root), "AGECLF_DATA": "sample"}
+
+
+def run_cells_again(*notebooks: Path, root: Path) -> subprocess.CompletedProcess:
+    """Execute every cell of executed notebooks again, in order: what comes out must be what stands there."""
+    options = ("--nbval", "--nbval-current-env", "-p", "no:cacheprovider", "-p", "no:xdist")
+    return run("pytest", *options, *notebooks, root=root)

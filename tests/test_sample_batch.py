@@ -1,0 +1,39 @@
+"""A batch of four real trainings on the sample, its comparison executed twice."""
+
+import json
+from pathlib import Path
+
+import pytest
+from sample_runs import run, run_cells_again
+
+
+@pytest.fixture(scope="module")
+def batch(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("root")
+    done = run("ageclf", "sweep", "--run", "sample-batch", root=root)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return root / "reports" / "sample-batch"
+
+
+def test_every_point_is_measured_and_compared(batch):
+    compared = json.loads((batch / "comparison.json").read_text())
+    assert [point["state"] for point in compared["points"]] == ["done"] * 4
+    assert [setting["seeds"] for setting in compared["settings"]] == [["1", "2"]] * 2
+    assert (compared["part"], compared["data"]["synthetic"]) == ("val", True)
+    for point in compared["points"]:
+        measured = json.loads((batch / point["point"] / "metrics.json").read_text())["measures"]
+        assert point["measures"]["accuracy"] == measured["accuracy"]
+        assert point["epochs"] == 2
+
+
+def test_points_differ_in_what_the_grid_says_and_in_nothing_else(batch):
+    runs = {path.parent.name: json.loads(path.read_text()) for path in batch.glob("*/run.json")}
+    given = {name: run["parameters"]["04_training"] for name, run in runs.items()}
+    assert {(values["brightness"], values["seed"]) for values in given.values()} == {(0, 1), (0, 2), (0.2, 1), (0.2, 2)}
+    rest = [{k: v for k, v in values.items() if k not in ("brightness", "seed", "run")} for values in given.values()]
+    assert rest == [{"data": "sample", "epochs": 2}] * 4
+
+
+def test_the_comparison_gives_the_same_output_a_second_time(batch):
+    done = run_cells_again(batch / "11_comparison.ipynb", root=batch.parents[1])
+    assert done.returncode == 0, done.stdout[-5000:]
