@@ -58,7 +58,7 @@ class Progress(keras.callbacks.Callback):
             raise self._refused(f"cannot be read ({error})") from error
 
     def _refused(self, reason: str) -> ValueError:
-        start_over = f"make clean-training RUN={self.checkpoint.stem} starts over"
+        start_over = f"make clean-training RUN={self.provenance['run']} starts over"
         return ValueError(f"{self.state}: the training that was stopped {reason}; {start_over}")
 
     def restore_network(self, model: keras.Model) -> None:

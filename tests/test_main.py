@@ -89,6 +89,21 @@ def test_clean_training_removes_what_a_run_trained_and_nothing_else(command, tmp
     assert said.startswith("error: no training of a run 'a.b' in ")
 
 
+def test_clean_training_takes_a_batch_or_one_of_its_points_and_never_all_runs(command, tmp_path):
+    folder = tmp_path / "checkpoint" / "batch"
+    folder.mkdir(parents=True)
+    points = [folder / f"seed-{seed}{suffix}" for seed in (1, 2) for suffix in (".keras", ".json", ".training.npz")]
+    for path in (*points, folder.parent / "other.keras"):
+        path.touch()
+    assert command("clean-training", "--run", "batch/seed-1") == (0, "")
+    assert sorted(folder.iterdir()) == sorted(points[3:])
+    assert command("clean-training", "--run", "batch") == (0, "")
+    assert [path.name for path in folder.parent.iterdir()] == ["other.keras"]
+    for name in ("", ".", "batch/..", "../checkpoint"):
+        assert command("clean-training", "--run", name)[0] == 2
+    assert (folder.parent / "other.keras").exists()
+
+
 def test_clean_training_leaves_a_run_alone_that_is_going_on(command, tmp_path):
     for folder in ("reports", "checkpoint"):
         (tmp_path / folder).mkdir()
