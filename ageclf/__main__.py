@@ -35,6 +35,8 @@ def main() -> int:
         if arguments.command == "report":
             return finish(*runs.make_report(arguments.run, arguments.data))
         if arguments.command == "sweep":
+            if arguments.profile:  # jobs elsewhere print nothing here
+                print(f"What goes on: {ageclf.ROOT / 'reports' / arguments.run / 'snakemake.log'}", flush=True)
             return finish(*sweeps.make_sweep(arguments.run, arguments.data, arguments.profile, arguments.keep_networks))
         if arguments.command == "sweep-plan":
             print(*sweeps.plan_sweep(arguments.run, arguments.data), sep="\n")
