@@ -43,6 +43,17 @@ def test_the_five_bins_stand_beside_their_own_baseline():
     assert {key: results[key] for key in ("data", "part", "n")} == {key: METRICS[key] for key in ("data", "part", "n")}
 
 
+def test_the_leak_is_that_of_the_recorded_study():
+    study = json.loads((ageclf.CHECKOUT / "docs" / "leak" / "leak.json").read_text(encoding="utf-8"))
+    text, rows = " ".join(README.split()), study["splits"]["by row"]
+    twin, without = rows["twin in training"], rows["no twin"]
+    assert f"{twin['n']} of {rows['all']['n']:,} test faces then have a near-copy in training" in text
+    assert f"told right {percent(twin)} of the time, faces without one {percent(without)}" in text
+    assert f"that makes {percent(study['differences']['all by twins alone']).replace(' %', ' points')}" in text
+    assert f"{study['epochs']} passes on each split" in text
+    assert study["data"]["sha256"] == METRICS["data"]["sha256"]
+
+
 def test_the_worst_slices_and_the_calibration_are_those_of_the_recorded_run():
     text = " ".join(README.split())
     for row in METRICS["slices"]["group × gender × ethnicity"][:3]:
