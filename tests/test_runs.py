@@ -210,7 +210,8 @@ def test_a_notebook_is_out_of_date_when_another_run_that_it_shows_is_evaluated_a
     folder.mkdir()
     names = [path.stem for path in (runs.CHECKOUT / "notebooks").glob("*.ipynb")]
     parameters = {name: {"other_runs": ["other", "absent"]} if name == "10_groups" else {} for name in names}
-    (folder / "run.json").write_text(json.dumps({"parameters": parameters, "data": {"sha256": ""}}))
+    run = {"run": "mine", "parameters": parameters, "notebooks": names, "data": {"sha256": ""}, "threads": 1}
+    (folder / "run.json").write_text(json.dumps(run))
     assert "../" not in dry_run(runs.CHECKOUT, folder)
     other.parent.mkdir()
     other.touch()
@@ -220,8 +221,8 @@ def test_a_notebook_is_out_of_date_when_another_run_that_it_shows_is_evaluated_a
 
 def test_the_snakefile_names_the_modules_that_each_notebook_uses(tmp_path):
     names = [path.stem for path in sorted((runs.CHECKOUT / "notebooks").glob("*.ipynb"))]
-    run = {"run": "all", "parameters": {name: {} for name in names}, "notebooks": names}
-    run |= {"data": {"sha256": ""}, "threads": 1}
+    parameters = {name: {} for name in names}
+    run = {"run": "all", "parameters": parameters, "notebooks": names, "data": {"sha256": ""}, "threads": 1}
     (tmp_path / "run.json").write_text(json.dumps(run))
     plan = dry_run(runs.CHECKOUT, tmp_path)
     for name in names:
