@@ -1,9 +1,6 @@
 """The pages of a real report of the sample in headless Chromium, from files, with the network off."""
 
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -14,17 +11,6 @@ WIDTHS = (390, 1400)  # a phone, a desk; pixels
 NAMES = ["index.html", "00_data_quality", "01_black_edges", "02_brightness", "03_augmentation"]
 NAMES += ["04_training", "05_evaluation", "06_prediction", "07_calibration", "08_slices", "09_robustness", "10_groups"]
 BATCH = ["sample-batch/11_comparison", "sample-batch/brightness-0.2_seed-1/05_evaluation"]
-
-
-@pytest.fixture(scope="session")
-def reports(tmp_path_factory):
-    """The folder reports/ after `make report` and `make sweep RUN=sample-batch` on a machine without a data set."""
-    root = tmp_path_factory.mktemp("root")
-    environment = {**os.environ, "AGECLF_ROOT": str(root)}
-    environment.pop("AGECLF_DATA", None)
-    for command in (["report"], ["sweep", "--run", "sample-batch"]):
-        subprocess.run([sys.executable, "-m", "ageclf", *command], env=environment, check=True)
-    return root / "reports"
 
 
 @pytest.fixture(scope="session")
