@@ -5,7 +5,7 @@ import re
 
 import ageclf
 from ageclf.evaluation import SHARES
-from ageclf.tables import percent
+from ageclf.tables import percent, settings_frame
 
 README = (ageclf.CHECKOUT / "README.md").read_text(encoding="utf-8")
 METRICS = json.loads((ageclf.CHECKOUT / "docs" / "utkface-cpu" / "metrics.json").read_text(encoding="utf-8"))
@@ -52,6 +52,19 @@ def test_the_leak_is_that_of_the_recorded_study():
     assert f"that makes {percent(study['differences']['all by twins alone']).replace(' %', ' points')}" in text
     assert f"{study['epochs']} passes on each split" in text
     assert study["data"]["sha256"] == METRICS["data"]["sha256"]
+
+
+def test_the_answer_about_brightness_is_that_of_the_recorded_batch():
+    compared = json.loads((ageclf.CHECKOUT / "docs" / "brightness" / "comparison.json").read_text(encoding="utf-8"))
+    assert (compared["part"], compared["data"]["sha256"]) == ("val", METRICS["data"]["sha256"])
+    spread = settings_frame(compared).iloc[:, 0]
+    assert [row("without"), row("brightness 0.2")] == [[spread["brightness 0"]], [spread["brightness 0.2"]]]
+    (difference,) = compared["differences"]
+    written = percent(difference).replace(" %", " points")
+    assert (
+        f"difference is {written} for other faces, with a standard deviation of {100 * difference['sd']:.1f}" in README
+    )
+    assert ([value > 0 for value in difference["by_seed"]].count(True), difference["p"]) == (1, 1.0)
 
 
 def test_the_worst_slices_and_the_calibration_are_those_of_the_recorded_run():
