@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+import time
 
 import nbformat
 import psutil
@@ -155,8 +156,10 @@ def test_a_batch_that_was_killed_goes_on_with_what_was_not_finished(tmp_path):
     folder = checkout / "reports" / "mine"
     command = [sys.executable, "-m", "ageclf", "sweep", "--run", "mine", "--keep-networks"]
     process = subprocess.Popen(command, cwd=checkout, env=environment(), stdout=subprocess.DEVNULL)
-    training = checkout / "checkpoint" / "mine" / "seed-2.json"
-    wait_for(lambda: (folder / "seed-1" / "05_evaluation.ipynb").exists() and training.exists())
+    training, log = checkout / "checkpoint" / "mine" / "seed-2.json", folder / "snakemake.log"
+    # Snakemake notes that a notebook is done a moment after it lies there; killed before, it would execute it again.
+    wait_for(lambda: training.exists() and log.read_text().count("Finished jobid") == 2)
+    time.sleep(1)
     for one in [*psutil.Process(process.pid).children(recursive=True), process]:
         one.kill()
     process.wait()
