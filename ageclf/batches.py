@@ -5,7 +5,7 @@ import json
 import re
 from typing import Any
 
-from ageclf.run_files import COMPARISON, check, check_sections, hand_out, read_sections
+from ageclf.run_files import COMPARISON, check_sections, hand_out, read_sections
 
 POINT = ("04_training", "05_evaluation")  # what a point executes, unless the file lists other notebooks
 # All points are measured on the same faces, and tell the same groups apart.
@@ -68,7 +68,8 @@ def _read_axes(file: str, grid: dict[str, Any], executed: Sections) -> dict[str,
         else:
             named = [(str(label), sections) for label, sections in values.items()]
         for label, sections in named:
-            check(where, {label: sections}, {label: {}})
+            if not isinstance(sections, dict):
+                raise ValueError(f"{where}: {label} must hold sections as a run file does, got {sections!r}")
             check_sections(where, sections, executed)
             for same in (name for values in sections.values() for name in values if name in SAME):
                 raise ValueError(f"{where}: {same} must be the same in all points, or they cannot be compared")

@@ -1,21 +1,9 @@
 """Batches: what a grid expands to, and what is refused before anything starts."""
 
 import pytest
-from tiny_checkout import make_checkout, write_run
+from tiny_checkout import write_run
 
 from ageclf import batches, run_files
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory):
-    return make_checkout(tmp_path_factory.mktemp("shared") / "checkout")
-
-
-@pytest.fixture
-def checkout(shared, monkeypatch):
-    monkeypatch.setattr(run_files, "CHECKOUT", shared)
-    return shared
-
 
 RUN_FILES = sorted((run_files.CHECKOUT / "runs").glob("*.yaml"))
 
@@ -61,6 +49,11 @@ def test_a_named_axis_sets_several_parameters_at_once(checkout):
     assert (long["epochs"], long["bad"]) == (9, True)
 
 
+def test_a_label_may_be_called_like_a_parameter(checkout):
+    write_run(checkout, "mine", {"grid": {"recipe": {"epochs": {"04_training": {"epochs": 1}}, "seed": {}}}})
+    assert list(batches.read_batch("mine")["points"]) == ["recipe-epochs", "recipe-seed"]
+
+
 @pytest.mark.parametrize(
     ("sections", "message"),
     [
@@ -79,7 +72,7 @@ def test_a_named_axis_sets_several_parameters_at_once(checkout):
         ({"grid": {"common.seed": [1], "04_training.seed": [2]}}, r"grid, 04_training.seed: .* the same name"),
         ({"grid": {"a": {"x y": {}, "x,y": {"common": {"seed": 1}}}}}, r"grid: two points have the name 'a-x-y'"),
         ({"grid": {"a": {"x": {}, "y": {}}}}, r"grid: points 'a-x' and 'a-y' have the same parameters"),
-        ({"grid": {"a": {"x": ["epochs"]}}}, r"grid, a: x must be of type dict"),
+        ({"grid": {"a": {"x": ["epochs"]}}}, r"grid, a: x must hold sections .*, got \['epochs'\]"),
         ({"grid": {"common.split_seed": [0, 1]}}, r"split_seed must be the same in all points"),
         ({"grid": {"05_evaluation.part": ["train", "val"]}}, r"part must be the same in all points"),
         ({"grid": {"common.data": ["a", "b"]}}, r"data must be the same in all points"),

@@ -1,21 +1,9 @@
 """Run files: what is read from them, and what is refused before anything starts."""
 
 import pytest
-from tiny_checkout import NOTEBOOKS, make_checkout, write_run
+from tiny_checkout import NOTEBOOKS, write_run
 
 from ageclf import run_files
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory):
-    return make_checkout(tmp_path_factory.mktemp("shared") / "checkout")
-
-
-@pytest.fixture
-def checkout(shared, monkeypatch):
-    monkeypatch.setattr(run_files, "CHECKOUT", shared)
-    return shared
-
 
 RUN_FILES = sorted((run_files.CHECKOUT / "runs").glob("*.yaml"))
 

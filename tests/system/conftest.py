@@ -6,16 +6,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from sample_runs import SINGLE_THREAD
 
 import ageclf
-
-# With one thread sums are added up in one order: results repeat to the last bit.
-ONE_THREAD = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
 
 def command(root: Path, *arguments: str) -> None:
     """Run `python -m ageclf` below a root, on a machine without a data set."""
-    environment = {**os.environ, **ONE_THREAD, "AGECLF_ROOT": str(root)}
+    environment = {**os.environ, **SINGLE_THREAD, "AGECLF_ROOT": str(root)}
     environment.pop("AGECLF_DATA", None)
     subprocess.run([sys.executable, "-m", "ageclf", *arguments], cwd=ageclf.CHECKOUT, env=environment, check=True)
 

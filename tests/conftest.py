@@ -1,0 +1,18 @@
+"""What several files of tests start from."""
+
+import pytest
+from tiny_checkout import make_checkout
+
+from ageclf import run_files
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory):
+    return make_checkout(tmp_path_factory.mktemp("shared") / "checkout")
+
+
+@pytest.fixture
+def checkout(shared, monkeypatch):
+    """A checkout whose run files are read in this process; nothing is executed in it."""
+    monkeypatch.setattr(run_files, "CHECKOUT", shared)
+    return shared
