@@ -40,6 +40,8 @@ AFTER = {
     "09_robustness": ["05_evaluation.ipynb"],
     "10_groups": ["05_evaluation.ipynb"],
 }
+for notebook in set(config["notebooks"]) - MODULES.keys():
+    raise WorkflowError(f"{notebook} has no line in MODULES of the Snakefile: name the modules that it uses there")
 FURTHER_OUTPUTS = {"05_evaluation": ["metrics.json", "predictions.parquet"]}
 
 # A run is executed in its own folder, each point of a batch in a folder below it.

@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.metadata
+import json
 import os
 import platform
 import re
@@ -34,6 +35,8 @@ def write_aside(path: Path, write: Callable[[Path], object]) -> None:
         _to_disk(aside)
         aside.replace(path)
         _to_disk(path.parent)
+    except OSError as error:  # a full disk does not say where
+        raise OSError(f"{path} could not be written: {error}") from error
     finally:
         aside.unlink(missing_ok=True)
 
@@ -41,6 +44,21 @@ def write_aside(path: Path, write: Callable[[Path], object]) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write a text file in UTF-8 as `write_aside` does."""
     write_aside(path, lambda aside: aside.write_text(text, encoding="utf-8"))
+
+
+def read_json(path: Path) -> dict | None:
+    """Return what a run.json, metrics.json or the like holds, None where there is nothing.
+
+    Raises ValueError for a file that is damaged, or was written by another version of the project.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+        if content and content["schema"] != 1:
+            raise ValueError(f"schema {content['schema']}, not 1")
+    except (ValueError, KeyError, TypeError) as error:
+        what = f"damaged, or of another version of the project ({error})"
+        raise ValueError(f"{path}: {what}; remove it, and type the same command again") from error
+    return content
 
 
 def remove_asides(path: Path) -> None:

@@ -1,11 +1,16 @@
 """`python -m ageclf …`: the command line of the Makefile."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
 import ageclf
-from ageclf import model_card, report, runs, sweeps
+
+try:
+    from ageclf import model_card, report, runs, sweeps
+except ModuleNotFoundError as error:
+    sys.exit(f"error: {sys.executable} has no {error.name}; use make, or `source .venv/bin/activate` after it")
 
 
 def main() -> int:
@@ -51,6 +56,10 @@ def main() -> int:
             model_card.write_numbers()
         else:
             runs.clean_reports()
+        sys.stdout.flush()
+    except BrokenPipeError:  # into `head`: what nobody reads need not be written
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

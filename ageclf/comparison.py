@@ -10,7 +10,7 @@ import ageclf
 from ageclf.evaluation import HEADLINE, predicted_groups, read_results
 from ageclf.measures import confusion_matrices, draw_clusters, from_confusion
 from ageclf.paired import difference, holm, spread
-from ageclf.report import failures, read_json
+from ageclf.report import failures
 
 LOWER_IS_BETTER = ("groups_off",)
 
@@ -32,7 +32,7 @@ def read_batch(name: str) -> Batch:
     no such batch, ValueError when a point was measured on other faces than the first one that is done.
     """
     folder = ageclf.resolve(f"reports/{name}")
-    known = read_json(folder / "run.json")
+    known = ageclf.read_json(folder / "run.json")
     if known is None or "points" not in known:
         raise FileNotFoundError(f"{folder}: no batch was run there; make sweep RUN={name} first")
     ways = [axis for axis in known["axes"] if axis != "seed"]

@@ -140,13 +140,13 @@ def write_results(folder: Path, predictions: pd.DataFrame, metrics: dict) -> Non
 def read_results(run: str) -> tuple[pd.DataFrame, dict]:
     """Read the predictions table and the measures that `05_evaluation` wrote for a run.
 
-    Raises FileNotFoundError when there are none.
+    Raises FileNotFoundError when there are none, ValueError for damaged ones.
     """
     folder = ageclf.resolve(f"reports/{run}")
     for file in (folder / "predictions.parquet", folder / "metrics.json"):
         if not file.is_file():
             raise FileNotFoundError(f"{file}: no such file; run 05_evaluation, or make report RUN={run} first")
-    return pd.read_parquet(folder / "predictions.parquet"), json.loads((folder / "metrics.json").read_text("utf-8"))
+    return pd.read_parquet(folder / "predictions.parquet"), ageclf.read_json(folder / "metrics.json")
 
 
 def check_network(metrics: dict, checkpoint: Path) -> None:

@@ -1,6 +1,5 @@
 """Pages from executed notebooks, and the index of all runs: HTML that loads nothing from anywhere."""
 
-import json
 import re
 import shutil
 from datetime import datetime
@@ -20,9 +19,7 @@ RUN_FILES += ("snakemake.log", "suspects.csv", "training.csv")
 RUN_FOLDERS = (".snakemake", "leak", "tensorboard")
 
 
-def read_json(path: Path) -> dict[str, Any] | None:
-    """Return what a JSON file holds, None where there is no file."""
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+STOPPED = "stopped without an error: killed, or out of memory; snakemake.log of the run may say more"
 
 
 def read_report(folder: Path) -> dict[str, Any]:
@@ -31,10 +28,10 @@ def read_report(folder: Path) -> dict[str, Any]:
     `stale` says that the metrics are those of an earlier attempt: the last one failed, and did not make them anew.
     Raises FileNotFoundError where there is no run.json.
     """
-    run = read_json(folder / "run.json")
+    run = ageclf.read_json(folder / "run.json")
     if run is None:
-        raise FileNotFoundError(f"there is no run.json in {folder}: no report was made there")
-    metrics, failed = read_json(folder / "metrics.json"), failures(folder)
+        raise FileNotFoundError(f"there is no run.json in {folder}: make report RUN={folder.name} first")
+    metrics, failed = ageclf.read_json(folder / "metrics.json"), failures(folder)
     started = datetime.fromisoformat(run["started"]).timestamp()
     stale = bool(metrics and failed) and (folder / "metrics.json").stat().st_mtime < started
     return run | {"metrics": metrics, "failures": failed, "stale": stale}
@@ -68,14 +65,25 @@ def describe_failure(path: Path) -> dict[str, str]:
                 error = f"{output.ename}: {' '.join(output.evalue.split())}"
                 return {"cell": f"In [{cell.execution_count}], {cell.id}", "error": error}
         if cell.metadata.get("papermill", {}).get("status") != "completed":
-            return {"cell": cell.id, "error": "stopped without an error: killed, or out of memory"}
-    return {"cell": "unknown", "error": "stopped without an error: killed, or out of memory"}
+            return {"cell": cell.id, "error": STOPPED}
+    return {"cell": "unknown", "error": STOPPED}
 
 
 def executed(folder: Path, run: dict[str, Any]) -> dict[str, NotebookNode]:
-    """Return the run's notebooks that ran to their end, by name, in order."""
+    """Return the run's notebooks that ran to their end, by name, in order. Raises ValueError for a damaged one."""
     paths = {name: folder / f"{name}.ipynb" for name in sorted(run["parameters"])}
-    return {name: nbformat.read(path, as_version=4) for name, path in paths.items() if path.exists()}
+    return {name: read_executed(path) for name, path in paths.items() if path.exists()}
+
+
+def read_executed(path: Path) -> NotebookNode:
+    """Read a notebook that papermill has executed. Raises ValueError when it is damaged, or was saved by others."""
+    try:
+        notebook = nbformat.read(path, as_version=4)
+    except ValueError:
+        notebook = NotebookNode(metadata={})
+    if "papermill" not in notebook.metadata:
+        raise ValueError(f"{path} is not as papermill wrote it; remove it, and make report executes it again")
+    return notebook
 
 
 def is_new(notebook: NotebookNode, run: dict[str, Any]) -> bool:
@@ -174,7 +182,7 @@ def remove_run_outputs(folder: Path) -> None:
     """
     for point in sorted(path.parent for path in folder.glob("*/run.json")):
         remove_run_outputs(point)
-    for name in read_json(folder / "run.json")["parameters"]:
+    for name in ageclf.read_json(folder / "run.json")["parameters"]:
         for path in (folder / f"{name}.ipynb", folder / f"{name}.html", folder / "failed" / f"{name}.ipynb"):
             path.unlink(missing_ok=True)
     for name in RUN_FOLDERS:

@@ -85,7 +85,7 @@ def describe(folder: Path, content: dict[str, Any], data: dict[str, Any]) -> Non
     A folder made from other data is emptied first. Notebooks that ran already keep under `earlier` the commit and
     versions that they ran with, since Snakemake may find them up to date.
     """
-    previous = report.read_json(folder / "run.json")
+    previous = ageclf.read_json(folder / "run.json")
     if previous and previous["data"]["sha256"] != data["sha256"]:
         report.remove_run_outputs(folder)
         previous = None
@@ -154,12 +154,17 @@ def clean_training(name: str) -> list[Path]:
 
     Raises FileNotFoundError when there is nothing of that name, BlockingIOError when its report is being made.
     """
-    own, suffixes = ageclf.ROOT / "checkpoint" / name, (".keras", ".json", ".training.npz")
-    with locked(ageclf.ROOT / "reports" / (name.split("/")[0] or ".")):
+    folder, suffixes = ageclf.ROOT / "checkpoint", (".keras", ".json", ".training.npz")
+    own, there = folder / name, sorted(path.stem for path in folder.glob("[!.]*.keras"))
+    unknown = f"no training of a run {name!r} in {folder}; make clean-training RUN=name takes"
+    unknown = FileNotFoundError(f"{unknown} {', '.join(there) or 'nothing yet'}")
+    if {"", ".", ".."} & set(name.split("/")):  # the folder of all runs is not a run's
+        raise unknown
+    with locked(ageclf.ROOT / "reports" / name.split("/")[0]):
         found = [path for path in (own.with_name(own.name + suffix) for suffix in suffixes) if path.exists()]
         found += sorted(path for path in own.glob("*") if path.name.endswith(suffixes))
-        if not found or {"", ".", ".."} & set(name.split("/")):  # the folder of all runs is not a run's
-            raise FileNotFoundError(f"no training of a run {name!r} in {own.parent}; nothing to remove")
+        if not found:
+            raise unknown
         for path in found:
             ageclf.remove_asides(path)
             path.unlink()

@@ -10,7 +10,6 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import pandas as pd
 
 import ageclf
@@ -104,9 +103,9 @@ def _earlier_trainings() -> dict[tuple, float]:
     """Return core-minutes an epoch of each kind of training under reports/: the median of those that were executed."""
     found: dict[tuple, list[float]] = {}
     for path in [*ageclf.ROOT.glob("reports/*/04_training.ipynb"), *ageclf.ROOT.glob("reports/*/*/04_training.ipynb")]:
-        run, log = report.read_json(path.with_name("run.json")), path.with_name("training.csv")
+        run, log = ageclf.read_json(path.with_name("run.json")), path.with_name("training.csv")
         if run and "threads" in run and log.exists():
-            seconds = nbformat.read(path, as_version=4).metadata.papermill.duration * run["threads"]
+            seconds = report.read_executed(path).metadata.papermill.duration * run["threads"]
             kind, _ = _kind(run["data"], run["parameters"]["04_training"])
             found.setdefault(kind, []).append(seconds / 60 / len(pd.read_csv(log)))
     return {kind: statistics.median(minutes) for kind, minutes in found.items()}
