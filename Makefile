@@ -54,6 +54,6 @@ $(INSTALLED): requirements.lock pyproject.toml
 	done || { echo 'Python 3.11, 3.12 or 3.13 with its venv module is needed (Debian: apt install python3-venv).' >&2; exit 1; }
 	@rm -f $@
 	@echo 'Installing what requirements.lock names into $(VENV) (minutes, the first time)'
-	@$(PIP) install --requirement requirements.lock
+	@$(PIP) install --use-pep517 --requirement requirements.lock
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@

@@ -108,22 +108,22 @@ def execute(folder: Path, lock: IO[str], *calls: list[str]) -> None:
     """
     for failure in report.failures(folder):  # of an earlier attempt
         (folder / failure["file"]).unlink()
-    environment, statuses = {**os.environ, **surroundings()}, []
+    environment = {**os.environ, **surroundings()}
     with (folder / "snakemake.log").open("w") as log:
         for arguments in calls:
             command = [*snakemake(folder), "--rerun-incomplete", "--keep-going", *arguments]
             process = subprocess.Popen(command, stderr=log, env=environment, pass_fds=[lock.fileno()])
             try:
-                statuses.append(process.wait())
+                status = process.wait()
             except KeyboardInterrupt:  # Snakemake got the signal too, and stops its jobs
                 process.wait()
                 raise
             for empty in (*folder.glob("failed"), *folder.glob("*/failed")):
                 with contextlib.suppress(OSError):  # there, and not empty
                     empty.rmdir()
-    if any(statuses) and not report.failures(folder):
-        end = (folder / "snakemake.log").read_text().splitlines()[-20:]
-        raise ValueError("\n".join([f"Snakemake stopped, see {folder / 'snakemake.log'}; its end:", *end]))
+            if status and not report.failures(folder):
+                end = (folder / "snakemake.log").read_text().splitlines()[-20:]
+                raise ValueError("\n".join([f"Snakemake stopped, see {folder / 'snakemake.log'}; its end:", *end]))
 
 
 def snakemake(folder: Path) -> list[str | Path]:

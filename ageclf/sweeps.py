@@ -27,6 +27,8 @@ def make_sweep(
     folder) says. A point that fails stops no other, and what is up to date is not executed again. A network is
     removed when nothing needs it any more, unless `keep_networks`. Raises errors as `runs.make_report` does.
     """
+    if profile and not Path(profile).is_dir():
+        raise FileNotFoundError(f"{profile}: no such folder; PROFILE is a Snakemake profile, such as profiles/slurm")
     batch, described = _prepare(name, data)
     folder = ageclf.ROOT / "reports" / name
     places = [folder / point for point in batch["points"]] + [folder]
