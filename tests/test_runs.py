@@ -229,6 +229,15 @@ def test_a_notebook_is_out_of_date_when_another_run_that_it_shows_is_evaluated_a
     assert listed == "10_groups"
 
 
+def test_a_notebook_that_the_snakefile_does_not_know_is_named_with_what_to_do(tmp_path):
+    checkout = make_checkout(tmp_path / "checkout")
+    (checkout / "notebooks" / "01_black_edges.ipynb").rename(checkout / "notebooks" / "12_mine.ipynb")
+    process = make_report(checkout)
+    assert process.returncode == 2
+    assert "12_mine has no line in MODULES of the Snakefile" in process.stderr
+    assert "Traceback" not in process.stderr
+
+
 def test_the_snakefile_names_the_modules_that_each_notebook_uses(tmp_path):
     names = [path.stem for path in sorted((runs.CHECKOUT / "notebooks").glob("*.ipynb"))]
     parameters = {name: {} for name in names}
