@@ -46,6 +46,11 @@ def write_text(path: Path, text: str) -> None:
     write_aside(path, lambda aside: aside.write_text(text, encoding="utf-8"))
 
 
+def write_json(path: Path, content: dict) -> None:
+    """Write a JSON file as `write_aside` does. Raises ValueError for a number that JSON does not know, such as NaN."""
+    write_text(path, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False))
+
+
 def read_json(path: Path) -> dict | None:
     """Return what a run.json, metrics.json or the like holds, None where there is nothing.
 

@@ -1,6 +1,5 @@
 """Points of a batch beside each other, on the same faces: what was run, how far apart, and how sure that is."""
 
-import json
 from typing import NamedTuple
 
 import numpy as np
@@ -162,5 +161,4 @@ def by_setting(batch: Batch) -> dict[str, dict]:
 
 def write_comparison(compared: dict) -> None:
     """Write what `compare` returned as `comparison.json` into the batch's folder."""
-    text = json.dumps(compared, indent=1, ensure_ascii=False, allow_nan=False)
-    ageclf.write_text(ageclf.resolve(f"reports/{compared['batch']}/comparison.json"), text)
+    ageclf.write_json(ageclf.resolve(f"reports/{compared['batch']}/comparison.json"), compared)

@@ -1,6 +1,5 @@
 """From probabilities to the predictions table, and from the table to what `metrics.json` holds."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -132,9 +131,8 @@ def _measure_baseline(
 
 def write_results(folder: Path, predictions: pd.DataFrame, metrics: dict) -> None:
     """Write `predictions.parquet` and `metrics.json` into a run's folder, each aside and then renamed."""
-    text = json.dumps(metrics, indent=1, ensure_ascii=False, allow_nan=False)
     ageclf.write_aside(folder / "predictions.parquet", lambda aside: predictions.to_parquet(aside, index=False))
-    ageclf.write_text(folder / "metrics.json", text)
+    ageclf.write_json(folder / "metrics.json", metrics)
 
 
 def read_results(run: str) -> tuple[pd.DataFrame, dict]:

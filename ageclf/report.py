@@ -1,5 +1,6 @@
 """Pages from executed notebooks, and the index of all runs: HTML that loads nothing from anywhere."""
 
+import contextlib
 import re
 import shutil
 from datetime import datetime
@@ -77,13 +78,11 @@ def executed(folder: Path, run: dict[str, Any]) -> dict[str, NotebookNode]:
 
 def read_executed(path: Path) -> NotebookNode:
     """Read a notebook that papermill has executed. Raises ValueError when it is damaged, or was saved by others."""
-    try:
+    with contextlib.suppress(ValueError):
         notebook = nbformat.read(path, as_version=4)
-    except ValueError:
-        notebook = NotebookNode(metadata={})
-    if "papermill" not in notebook.metadata:
-        raise ValueError(f"{path} is not as papermill wrote it; remove it, and make report executes it again")
-    return notebook
+        if "papermill" in notebook.metadata:
+            return notebook
+    raise ValueError(f"{path} is not as papermill wrote it; remove it, and make report executes it again")
 
 
 def is_new(notebook: NotebookNode, run: dict[str, Any]) -> bool:

@@ -2,7 +2,6 @@
 
 import contextlib
 import fcntl
-import json
 import os
 import subprocess
 import sys
@@ -97,7 +96,7 @@ def describe(folder: Path, content: dict[str, Any], data: dict[str, Any]) -> Non
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "earlier": report.provenance(folder, previous) if previous else {},
     }
-    ageclf.write_text(folder / "run.json", json.dumps(run, indent=1, ensure_ascii=False))
+    ageclf.write_json(folder / "run.json", run)
 
 
 def execute(folder: Path, lock: IO[str], *calls: list[str]) -> None:
