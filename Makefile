@@ -49,10 +49,10 @@ clean-reports: $(INSTALLED)  ## remove what runs wrote under reports/, and nothi
 
 # The last thing that an installation writes is $(INSTALLED). Without it, what is there was cut short: start anew.
 $(INSTALLED): requirements.lock pyproject.toml
-	@test -e $@ || for python in python3.13 python3.12 python3.11 python3; do \
+	@test -e $@ || { for python in python3.13 python3.12 python3.11 python3; do \
 	  $$python -c 'import ensurepip, sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && \
-	  $$python -m venv --clear $(VENV) && break; \
-	done || { echo 'Python 3.11, 3.12 or 3.13 with its venv module is needed (Debian: apt install python3-venv).' >&2; exit 1; }
+	  exec $$python -m venv --clear $(VENV); \
+	done; echo 'Python 3.11, 3.12 or 3.13 with its venv module is needed (Debian: apt install python3-venv).' >&2; exit 1; }
 	@rm -f $@
 	@echo 'Installing what requirements.lock names into $(VENV) (minutes, the first time)'
 	@$(PIP) install --use-pep517 --requirement requirements.lock
