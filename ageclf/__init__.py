@@ -8,6 +8,7 @@ import platform
 import re
 import subprocess
 from collections.abc import Callable
+from operator import itemgetter
 from pathlib import Path
 
 __version__ = "0.1.0"
@@ -15,6 +16,7 @@ __version__ = "0.1.0"
 CHECKOUT = Path(__file__).parents[1].resolve()
 # data/, checkpoint/ and reports/ lie under ROOT: the checkout, unless a test or a cluster job says otherwise.
 ROOT = Path(os.environ.get("AGECLF_ROOT") or CHECKOUT).resolve()
+RUN_KEYS = ("run", "data", "parameters", "started", "commit", "versions", "earlier")  # of every run.json
 
 
 def resolve(path: str | Path) -> Path:
@@ -60,6 +62,8 @@ def read_json(path: Path) -> dict | None:
         content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
         if content and content["schema"] != 1:
             raise ValueError(f"schema {content['schema']}, not 1")
+        if content and path.name == "run.json":
+            itemgetter(*RUN_KEYS)(content)  # KeyError says which it lacks
     except (ValueError, KeyError, TypeError) as error:
         what = f"damaged, or of another version of the project ({error})"
         raise ValueError(f"{path}: {what}; remove it, and type the same command again") from error

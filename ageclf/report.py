@@ -31,7 +31,7 @@ def read_report(folder: Path) -> dict[str, Any]:
     """
     run = ageclf.read_json(folder / "run.json")
     if run is None:
-        raise FileNotFoundError(f"there is no run.json in {folder}: make report RUN={folder.name} first")
+        raise FileNotFoundError(f"there is no run.json in {folder}; make report RUN=name makes one")
     metrics, failed = ageclf.read_json(folder / "metrics.json"), failures(folder)
     started = datetime.fromisoformat(run["started"]).timestamp()
     stale = bool(metrics and failed) and (folder / "metrics.json").stat().st_mtime < started

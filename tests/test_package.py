@@ -56,15 +56,16 @@ def test_a_save_that_fails_leaves_the_old_file(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("content", [b"", b'{"schema": 1', b'{"run": "a"}', b'{"schema": 2}', b"[1]", b"\xff\xfe{"])
+@pytest.mark.parametrize("content", [b"", b'{"schema": 1', b'{"run": "a"}', b'{"schema": 1}', b"[1]", b"\xff\xfe{"])
 def test_a_damaged_or_foreign_json_is_named_with_what_to_do(tmp_path, content):
     path = tmp_path / "run.json"
     assert ageclf.read_json(path) is None
     path.write_bytes(content)
     with pytest.raises(ValueError, match=r"^\S+/run\.json: damaged, or of another version .*; remove it, and"):
         ageclf.read_json(path)
-    path.write_text('{"schema": 1}')
-    assert ageclf.read_json(path) == {"schema": 1}
+    whole = {"schema": 1} | dict.fromkeys(ageclf.RUN_KEYS)
+    ageclf.write_json(path, whole)
+    assert ageclf.read_json(path) == whole
 
 
 @pytest.mark.parametrize(
