@@ -59,7 +59,7 @@ def check_same_faces(results: dict[str, tuple[pd.DataFrame, dict]]) -> None:
         same |= {key: np.array_equal(predictions[key], expected[key]) for key in ("face_id", "cluster", "group")}
         for key, equal in same.items():
             if not equal:
-                raise ValueError(f"{point}: {key} differs from that of {first}; only the same faces can be compared")
+                raise ValueError(f"{point}: {key} differs from that of {first}; sweep again to compare the same faces")
 
 
 def compare(batch: Batch, measure: str = "accuracy", n_resamples: int = 1000, seed: int = 0) -> dict:
