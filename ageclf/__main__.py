@@ -11,6 +11,8 @@ try:
     from ageclf import model_card, report, runs, sweeps
 except ModuleNotFoundError as error:
     sys.exit(f"error: {sys.executable} has no {error.name}; use make, or `source .venv/bin/activate` after it")
+except KeyboardInterrupt:  # the imports take seconds
+    sys.exit(130)
 
 
 def main() -> int:

@@ -66,6 +66,14 @@ def test_python_without_the_packages_says_where_they_are(tmp_path):
     assert done.stderr.endswith("; use make, or `source .venv/bin/activate` after it\n")
 
 
+def test_ctrl_c_while_modules_are_imported_gives_no_traceback(tmp_path):
+    (tmp_path / "papermill.py").write_text("raise KeyboardInterrupt")
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
+    command = [sys.executable, "-m", "ageclf", "report"]
+    done = subprocess.run(command, cwd=ageclf.CHECKOUT, env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (130, "")
+
+
 def test_a_reader_that_has_gone_is_no_error(tmp_path):
     """As in `… | head`: the other end of the pipe is closed before anything is written."""
     environment = {**os.environ, "AGECLF_ROOT": str(tmp_path)}
