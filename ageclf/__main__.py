@@ -1,7 +1,7 @@
 """`python -m ageclf …`: the command line of the Makefile."""
 
 import argparse
-import os
+import signal
 import sys
 from pathlib import Path
 
@@ -58,10 +58,6 @@ def main() -> int:
             model_card.write_numbers()
         else:
             runs.clean_reports()
-        sys.stdout.flush()
-    except BrokenPipeError:  # into `head`: what nobody reads need not be written
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -92,4 +88,5 @@ def export(name: str) -> Path:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # end like any program when `head` has read enough
     sys.exit(main())

@@ -1,6 +1,7 @@
 """The command line: what a person sees, and what it leaves alone."""
 
 import os
+import signal
 import subprocess
 import sys
 
@@ -82,7 +83,7 @@ def test_a_reader_that_has_gone_is_no_error(tmp_path):
     command = [sys.executable, "-m", "ageclf", "sweep-plan", "--run", "sample-batch"]
     done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, env=environment)
     os.close(writer)
-    assert (done.returncode, done.stderr) == (1, "")
+    assert (done.returncode, done.stderr) == (-signal.SIGPIPE, "")
 
 
 def test_a_relative_path_of_data_starts_at_the_working_directory(command, tmp_path, monkeypatch):
