@@ -11,8 +11,9 @@ PIP := $(PYTHON) -m pip --disable-pip-version-check --quiet
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## */\1\t/p' Makefile | expand --tabs 16
 
+# Kernels that talk in the open warn of it, each of them.
 lab: $(INSTALLED)  ## open JupyterLab on the notebooks
-	$(PYTHON) -m jupyterlab --notebook-dir notebooks $(if $(filter 0,$(shell id -u)),--allow-root)
+	$(PYTHON) -m jupyterlab --notebook-dir notebooks --KernelManager.transport_encryption=auto $(if $(filter 0,$(shell id -u)),--allow-root)
 
 report: $(INSTALLED)  ## run all notebooks and write their report: make report [RUN=name] [DATA=path]
 	@$(PYTHON) -m ageclf report $(if $(RUN),--run '$(RUN)') $(if $(DATA),--data '$(DATA)')
@@ -48,12 +49,12 @@ clean-reports: $(INSTALLED)  ## remove what runs wrote under reports/, and nothi
 
 # The last thing that an installation writes is $(INSTALLED). Without it, what is there was cut short: start anew.
 $(INSTALLED): requirements.lock pyproject.toml
-	@test -e $@ || for python in python3.13 python3.12 python3.11 python3; do \
+	@test -e $@ || { for python in python3.13 python3.12 python3.11 python3; do \
 	  $$python -c 'import ensurepip, sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && \
-	  $$python -m venv --clear $(VENV) && break; \
-	done || { echo 'Python 3.11, 3.12 or 3.13 with its venv module is needed (Debian: apt install python3-venv).' >&2; exit 1; }
+	  exec $$python -m venv --clear $(VENV); \
+	done; echo 'Python 3.11, 3.12 or 3.13 with its venv module is needed (Debian: apt install python3-venv).' >&2; exit 1; }
 	@rm -f $@
 	@echo 'Installing what requirements.lock names into $(VENV) (minutes, the first time)'
-	@$(PIP) install --requirement requirements.lock
+	@$(PIP) install --use-pep517 --requirement requirements.lock
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@

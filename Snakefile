@@ -32,7 +32,6 @@ MODULES = {
     "10_groups": f"{FACES} {MEASURES} evaluation_plots groupings groups images plots tables",
     "11_comparison": f"{FACES} {MEASURES} comparison comparison_plots groups images paired plots report tables",
 }
-WITH_NETWORK = ("05_evaluation", "06_prediction", "08_slices", "09_robustness")  # those with the parameter `checkpoint`
 AFTER = {
     "05_evaluation": ["04_training.ipynb"],
     "06_prediction": ["04_training.ipynb"],
@@ -41,6 +40,8 @@ AFTER = {
     "09_robustness": ["05_evaluation.ipynb"],
     "10_groups": ["05_evaluation.ipynb"],
 }
+for notebook in set(config["notebooks"]) - MODULES.keys():
+    raise WorkflowError(f"{notebook} has no line in MODULES of the Snakefile: name the modules that it uses there")
 FURTHER_OUTPUTS = {"05_evaluation": ["metrics.json", "predictions.parquet"]}
 
 # A run is executed in its own folder, each point of a batch in a folder below it.
@@ -49,6 +50,7 @@ PARAMETERS |= {f"{point}/": content["parameters"] for point, content in config.g
 FOLDERS = [folder for folder in PARAMETERS if folder] or [""]
 # The network of a point goes when nothing needs it any more. When something needs it again, it is trained again.
 BATCH = "points" in config
+WITH_NETWORK = {notebook for given in PARAMETERS.values() for notebook in given if "checkpoint" in given[notebook]}
 NETWORK_OF_POINT = ["network.keras", "network.json"] if BATCH else []
 # For that reason a nicer table or figure is no reason to measure a point again.
 SHOWN = {"evaluation_plots", "plots", "tables"} if BATCH else set()

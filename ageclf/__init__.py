@@ -2,11 +2,13 @@
 
 import hashlib
 import importlib.metadata
+import json
 import os
 import platform
 import re
 import subprocess
 from collections.abc import Callable
+from operator import itemgetter
 from pathlib import Path
 
 __version__ = "0.1.0"
@@ -14,6 +16,7 @@ __version__ = "0.1.0"
 CHECKOUT = Path(__file__).parents[1].resolve()
 # data/, checkpoint/ and reports/ lie under ROOT: the checkout, unless a test or a cluster job says otherwise.
 ROOT = Path(os.environ.get("AGECLF_ROOT") or CHECKOUT).resolve()
+RUN_KEYS = ("run", "data", "parameters", "started", "commit", "versions", "earlier")  # of every run.json
 
 
 def resolve(path: str | Path) -> Path:
@@ -34,8 +37,37 @@ def write_aside(path: Path, write: Callable[[Path], object]) -> None:
         _to_disk(aside)
         aside.replace(path)
         _to_disk(path.parent)
+    except OSError as error:  # a full disk does not say where
+        raise OSError(f"{path} could not be written: {error}") from error
     finally:
         aside.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file in UTF-8 as `write_aside` does."""
+    write_aside(path, lambda aside: aside.write_text(text, encoding="utf-8"))
+
+
+def write_json(path: Path, content: dict) -> None:
+    """Write a JSON file as `write_aside` does. Raises ValueError for a number that JSON does not know, such as NaN."""
+    write_text(path, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False))
+
+
+def read_json(path: Path) -> dict | None:
+    """Return what a run.json, metrics.json or the like holds, None where there is nothing.
+
+    Raises ValueError for a file that is damaged, or was written by another version of the project.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+        if content and content["schema"] != 1:
+            raise ValueError(f"schema {content['schema']}, not 1")
+        if content and path.name == "run.json":
+            itemgetter(*RUN_KEYS)(content)  # KeyError says which it lacks
+    except (ValueError, KeyError, TypeError) as error:
+        what = f"damaged, or of another version of the project ({error})"
+        raise ValueError(f"{path}: {what}; remove it, and type the same command again") from error
+    return content
 
 
 def remove_asides(path: Path) -> None:

@@ -1,11 +1,18 @@
 """`python -m ageclf …`: the command line of the Makefile."""
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 
 import ageclf
-from ageclf import model_card, report, runs, sweeps
+
+try:
+    from ageclf import model_card, report, runs, sweeps
+except ModuleNotFoundError as error:
+    sys.exit(f"error: {sys.executable} has no {error.name}; use make, or `source .venv/bin/activate` after it")
+except KeyboardInterrupt:  # the imports take seconds
+    sys.exit(130)
 
 
 def main() -> int:
@@ -81,4 +88,5 @@ def export(name: str) -> Path:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # end like any program when `head` has read enough
     sys.exit(main())

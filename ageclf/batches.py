@@ -43,7 +43,7 @@ def read_batch(name: str) -> dict[str, Any]:
         # A grid over `common.seed` moves nothing in a notebook whose own section holds a seed.
         same = seen.setdefault(json.dumps(hand_out(merged, executed, name)), point)
         if same != point:
-            raise ValueError(f"{file}, grid: points {same!r} and {point!r} have the same parameters")
+            raise ValueError(f"{file}, grid: points {same!r} and {point!r} have the same parameters; take one out")
         points[point] = {"levels": levels, "parameters": _point_parameters(merged, executed, f"{name}/{point}")}
     return {
         "notebooks": notebooks,
@@ -75,7 +75,7 @@ def _read_axes(file: str, grid: dict[str, Any], executed: Sections) -> dict[str,
                 raise ValueError(f"{where}: {same} must be the same in all points, or they cannot be compared")
         axis = parameter or section
         if axis in axes or len(dict(named)) < len(named):
-            raise ValueError(f"{where}: two axes, or two values of this one, have the same name")
+            raise ValueError(f"{where}: two axes, or two values of this one, have the same name; take one out")
         axes[axis] = dict(named)
     return axes
 

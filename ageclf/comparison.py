@@ -1,6 +1,5 @@
 """Points of a batch beside each other, on the same faces: what was run, how far apart, and how sure that is."""
 
-import json
 from typing import NamedTuple
 
 import numpy as np
@@ -10,7 +9,7 @@ import ageclf
 from ageclf.evaluation import HEADLINE, predicted_groups, read_results
 from ageclf.measures import confusion_matrices, draw_clusters, from_confusion
 from ageclf.paired import difference, holm, spread
-from ageclf.report import failures, read_json
+from ageclf.report import failures
 
 LOWER_IS_BETTER = ("groups_off",)
 
@@ -32,7 +31,7 @@ def read_batch(name: str) -> Batch:
     no such batch, ValueError when a point was measured on other faces than the first one that is done.
     """
     folder = ageclf.resolve(f"reports/{name}")
-    known = read_json(folder / "run.json")
+    known = ageclf.read_json(folder / "run.json")
     if known is None or "points" not in known:
         raise FileNotFoundError(f"{folder}: no batch was run there; make sweep RUN={name} first")
     ways = [axis for axis in known["axes"] if axis != "seed"]
@@ -60,7 +59,7 @@ def check_same_faces(results: dict[str, tuple[pd.DataFrame, dict]]) -> None:
         same |= {key: np.array_equal(predictions[key], expected[key]) for key in ("face_id", "cluster", "group")}
         for key, equal in same.items():
             if not equal:
-                raise ValueError(f"{point}: {key} differs from that of {first}; only the same faces can be compared")
+                raise ValueError(f"{point}: {key} differs from that of {first}; sweep again to compare the same faces")
 
 
 def compare(batch: Batch, measure: str = "accuracy", n_resamples: int = 1000, seed: int = 0) -> dict:
@@ -162,6 +161,4 @@ def by_setting(batch: Batch) -> dict[str, dict]:
 
 def write_comparison(compared: dict) -> None:
     """Write what `compare` returned as `comparison.json` into the batch's folder."""
-    text = json.dumps(compared, indent=1, ensure_ascii=False, allow_nan=False)
-    path = ageclf.resolve(f"reports/{compared['batch']}/comparison.json")
-    ageclf.write_aside(path, lambda aside: aside.write_text(text, encoding="utf-8"))
+    ageclf.write_json(ageclf.resolve(f"reports/{compared['batch']}/comparison.json"), compared)

@@ -1,6 +1,5 @@
 """From probabilities to the predictions table, and from the table to what `metrics.json` holds."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -132,21 +131,20 @@ def _measure_baseline(
 
 def write_results(folder: Path, predictions: pd.DataFrame, metrics: dict) -> None:
     """Write `predictions.parquet` and `metrics.json` into a run's folder, each aside and then renamed."""
-    text = json.dumps(metrics, indent=1, ensure_ascii=False, allow_nan=False)
     ageclf.write_aside(folder / "predictions.parquet", lambda aside: predictions.to_parquet(aside, index=False))
-    ageclf.write_aside(folder / "metrics.json", lambda aside: aside.write_text(text, encoding="utf-8"))
+    ageclf.write_json(folder / "metrics.json", metrics)
 
 
 def read_results(run: str) -> tuple[pd.DataFrame, dict]:
     """Read the predictions table and the measures that `05_evaluation` wrote for a run.
 
-    Raises FileNotFoundError when there are none.
+    Raises FileNotFoundError when there are none, ValueError for damaged ones.
     """
     folder = ageclf.resolve(f"reports/{run}")
     for file in (folder / "predictions.parquet", folder / "metrics.json"):
         if not file.is_file():
             raise FileNotFoundError(f"{file}: no such file; run 05_evaluation, or make report RUN={run} first")
-    return pd.read_parquet(folder / "predictions.parquet"), json.loads((folder / "metrics.json").read_text("utf-8"))
+    return pd.read_parquet(folder / "predictions.parquet"), ageclf.read_json(folder / "metrics.json")
 
 
 def check_network(metrics: dict, checkpoint: Path) -> None:

@@ -17,7 +17,7 @@ def export_saved_model(checkpoint: Path, folder: Path) -> None:
     folder that is anything else, and what `load_checkpoint` raises.
     """
     if folder.exists() and not (folder / "saved_model.pb").is_file():
-        raise ValueError(f"{folder} is there and is no SavedModel; name another folder")
+        raise ValueError(f"{folder} is there and is no SavedModel; remove or rename it")
     model, known = load_checkpoint(checkpoint)
     archive = keras.export.ExportArchive()
     archive.track(model)

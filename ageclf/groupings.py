@@ -15,7 +15,7 @@ def coarser(edges: list[int], kept: list[int]) -> np.ndarray:
     """
     unknown = sorted(set(kept) - set(edges))
     if unknown:
-        raise ValueError(f"groups cannot be split at {unknown}: the network knows the edges {list(edges)}")
+        raise ValueError(f"groups cannot be split at {unknown}: the network knows the edges {list(edges)}; merge those")
     return np.searchsorted(kept, [0, *edges], side="right")
 
 
@@ -59,7 +59,8 @@ def measure_runs(results: dict[str, tuple], n_resamples: int = 1000, seed: int =
         for what, value in _measured_on(metrics).items():
             expected = _measured_on(results[first][1])[what]
             if value != expected:
-                raise ValueError(f"run {name!r} cannot stand beside {first!r}: {what} is {value!r}, not {expected!r}")
+                apart = f"run {name!r} cannot stand beside {first!r}: {what} is {value!r}, not {expected!r}"
+                raise ValueError(f"{apart}; make one of them again, or take it out of other_runs")
         draws = draw_clusters(predictions["cluster"].to_numpy(), n_resamples, seed)
         edges, counts = metrics["edges"], metrics["training_counts"]
         (measured[name],) = measure_groupings(predictions, edges, counts, [edges], draws).values()

@@ -1,6 +1,6 @@
 """Pages from executed notebooks, and the index of all runs: HTML that loads nothing from anywhere."""
 
-import json
+import contextlib
 import re
 import shutil
 from datetime import datetime
@@ -20,9 +20,7 @@ RUN_FILES += ("snakemake.log", "suspects.csv", "training.csv")
 RUN_FOLDERS = (".snakemake", "leak", "tensorboard")
 
 
-def read_json(path: Path) -> dict[str, Any] | None:
-    """Return what a JSON file holds, None where there is no file."""
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+STOPPED = "stopped without an error: killed, or out of memory; snakemake.log of the run may say more"
 
 
 def read_report(folder: Path) -> dict[str, Any]:
@@ -31,10 +29,10 @@ def read_report(folder: Path) -> dict[str, Any]:
     `stale` says that the metrics are those of an earlier attempt: the last one failed, and did not make them anew.
     Raises FileNotFoundError where there is no run.json.
     """
-    run = read_json(folder / "run.json")
+    run = ageclf.read_json(folder / "run.json")
     if run is None:
-        raise FileNotFoundError(f"there is no run.json in {folder}: no report was made there")
-    metrics, failed = read_json(folder / "metrics.json"), failures(folder)
+        raise FileNotFoundError(f"there is no run.json in {folder}; make report RUN=name makes one")
+    metrics, failed = ageclf.read_json(folder / "metrics.json"), failures(folder)
     started = datetime.fromisoformat(run["started"]).timestamp()
     stale = bool(metrics and failed) and (folder / "metrics.json").stat().st_mtime < started
     return run | {"metrics": metrics, "failures": failed, "stale": stale}
@@ -68,14 +66,23 @@ def describe_failure(path: Path) -> dict[str, str]:
                 error = f"{output.ename}: {' '.join(output.evalue.split())}"
                 return {"cell": f"In [{cell.execution_count}], {cell.id}", "error": error}
         if cell.metadata.get("papermill", {}).get("status") != "completed":
-            return {"cell": cell.id, "error": "stopped without an error: killed, or out of memory"}
-    return {"cell": "unknown", "error": "stopped without an error: killed, or out of memory"}
+            return {"cell": cell.id, "error": STOPPED}
+    return {"cell": "unknown", "error": STOPPED}
 
 
 def executed(folder: Path, run: dict[str, Any]) -> dict[str, NotebookNode]:
-    """Return the run's notebooks that ran to their end, by name, in order."""
+    """Return the run's notebooks that ran to their end, by name, in order. Raises ValueError for a damaged one."""
     paths = {name: folder / f"{name}.ipynb" for name in sorted(run["parameters"])}
-    return {name: nbformat.read(path, as_version=4) for name, path in paths.items() if path.exists()}
+    return {name: read_executed(path) for name, path in paths.items() if path.exists()}
+
+
+def read_executed(path: Path) -> NotebookNode:
+    """Read a notebook that papermill has executed. Raises ValueError when it is damaged, or was saved by others."""
+    with contextlib.suppress(ValueError):
+        notebook = nbformat.read(path, as_version=4)
+        if "papermill" in notebook.metadata:
+            return notebook
+    raise ValueError(f"{path} is not as papermill wrote it; remove it, and make report executes it again")
 
 
 def is_new(notebook: NotebookNode, run: dict[str, Any]) -> bool:
@@ -115,7 +122,7 @@ def write_pages(folder: Path) -> list[Path]:
         }
         resources = {"report": {"run": run, "page": page, "pages": list(notebooks), "points": points}}
         html, _ = exporter.from_notebook_node(notebook, resources)
-        write_text(folder / f"{name}.html", html)
+        ageclf.write_text(folder / f"{name}.html", html)
     return [folder / f"{name}.html" for name in notebooks]
 
 
@@ -163,13 +170,8 @@ def write_index(reports: Path) -> Path:
         runs.append(read_report(folder) | {"folder": folder.name, "pages": pages})
     runs.sort(key=lambda run: run["started"], reverse=True)
     html = html_exporter().environment.get_template("runs.html.j2").render(runs=runs)
-    return write_text(reports / "index.html", html)
-
-
-def write_text(path: Path, text: str) -> Path:
-    """Write a text file in one go and return its path."""
-    ageclf.write_aside(path, lambda aside: aside.write_text(text, encoding="utf-8"))
-    return path
+    ageclf.write_text(reports / "index.html", html)
+    return reports / "index.html"
 
 
 def remove_run_outputs(folder: Path) -> None:
@@ -179,7 +181,7 @@ def remove_run_outputs(folder: Path) -> None:
     """
     for point in sorted(path.parent for path in folder.glob("*/run.json")):
         remove_run_outputs(point)
-    for name in read_json(folder / "run.json")["parameters"]:
+    for name in ageclf.read_json(folder / "run.json")["parameters"]:
         for path in (folder / f"{name}.ipynb", folder / f"{name}.html", folder / "failed" / f"{name}.ipynb"):
             path.unlink(missing_ok=True)
     for name in RUN_FOLDERS:

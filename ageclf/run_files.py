@@ -2,6 +2,7 @@
 
 import ast
 import difflib
+import re
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,9 @@ def read_sections(name: str) -> tuple[dict[str, Any], list[str], dict[str, dict[
     of every notebook that there is, the defaults of the parameters by its name. Raises errors as `read_run` does.
     """
     file, sections = f"runs/{name}.yaml", _load(name)
-    known = {path.stem: read_defaults(path) for path in sorted((CHECKOUT / "notebooks").glob("*.ipynb"))}
+    paths = sorted((CHECKOUT / "notebooks").glob("*.ipynb"))
+    # JupyterLab's own names, Untitled.ipynb and 01_black_edges-Copy1.ipynb, are not of the project.
+    known = {path.stem: read_defaults(path) for path in paths if re.fullmatch(r"\d\d_\w+", path.stem)}
     grid = {"grid": sections.pop("grid")} if "grid" in sections else {}
     notebooks = sections.pop("notebooks", [])
     check(file, {"notebooks": notebooks, **grid}, {"notebooks": [], "grid": {}})
@@ -76,9 +79,9 @@ def read_sections(name: str) -> tuple[dict[str, Any], list[str], dict[str, dict[
 def _load(name: str) -> dict[str, Any]:
     names = sorted(file.stem for file in (CHECKOUT / "runs").glob("*.yaml"))
     if name not in names:
-        raise FileNotFoundError(f"there is no run file runs/{name}.yaml; the runs are: {', '.join(names)}")
+        raise FileNotFoundError(f"there is no run file runs/{name}.yaml; RUN=name takes one of {', '.join(names)}")
     try:
-        sections = yaml.safe_load((CHECKOUT / "runs" / f"{name}.yaml").read_text(encoding="utf-8")) or {}
+        sections = yaml.safe_load((CHECKOUT / "runs" / f"{name}.yaml").read_bytes()) or {}
     except yaml.YAMLError as error:
         raise ValueError(f"runs/{name}.yaml is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(sections, dict):
@@ -87,9 +90,13 @@ def _load(name: str) -> dict[str, Any]:
 
 
 def read_defaults(notebook: Path) -> dict[str, Any]:
-    """Return the default of each parameter in the notebook's `parameters` cell."""
-    parameters = papermill.inspect_notebook(notebook)
-    return {name: ast.literal_eval(parameter["default"]) for name, parameter in parameters.items()}
+    """Return the default of each parameter in the notebook's `parameters` cell. Raises ValueError for a damaged one."""
+    try:
+        parameters = papermill.inspect_notebook(notebook)
+        return {name: ast.literal_eval(parameter["default"]) for name, parameter in parameters.items()}
+    except (ValueError, SyntaxError) as error:
+        what = f"its parameters cannot be read ({' '.join(str(error).split())[:100]})"
+        raise ValueError(f"{notebook}: {what}; give each a plain value, or get the notebook back from git") from error
 
 
 def check(where: str, given: dict[str, Any], defaults: dict[str, Any]) -> None:

@@ -2,7 +2,6 @@
 
 import contextlib
 import fcntl
-import json
 import os
 import subprocess
 import sys
@@ -85,7 +84,7 @@ def describe(folder: Path, content: dict[str, Any], data: dict[str, Any]) -> Non
     A folder made from other data is emptied first. Notebooks that ran already keep under `earlier` the commit and
     versions that they ran with, since Snakemake may find them up to date.
     """
-    previous = report.read_json(folder / "run.json")
+    previous = ageclf.read_json(folder / "run.json")
     if previous and previous["data"]["sha256"] != data["sha256"]:
         report.remove_run_outputs(folder)
         previous = None
@@ -97,7 +96,7 @@ def describe(folder: Path, content: dict[str, Any], data: dict[str, Any]) -> Non
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "earlier": report.provenance(folder, previous) if previous else {},
     }
-    report.write_text(folder / "run.json", json.dumps(run, indent=1, ensure_ascii=False))
+    ageclf.write_json(folder / "run.json", run)
 
 
 def execute(folder: Path, lock: IO[str], *calls: list[str]) -> None:
@@ -108,22 +107,22 @@ def execute(folder: Path, lock: IO[str], *calls: list[str]) -> None:
     """
     for failure in report.failures(folder):  # of an earlier attempt
         (folder / failure["file"]).unlink()
-    environment, statuses = {**os.environ, **surroundings()}, []
+    environment = {**os.environ, **surroundings()}
     with (folder / "snakemake.log").open("w") as log:
         for arguments in calls:
             command = [*snakemake(folder), "--rerun-incomplete", "--keep-going", *arguments]
             process = subprocess.Popen(command, stderr=log, env=environment, pass_fds=[lock.fileno()])
             try:
-                statuses.append(process.wait())
+                status = process.wait()
             except KeyboardInterrupt:  # Snakemake got the signal too, and stops its jobs
                 process.wait()
                 raise
             for empty in (*folder.glob("failed"), *folder.glob("*/failed")):
                 with contextlib.suppress(OSError):  # there, and not empty
                     empty.rmdir()
-    if any(statuses) and not report.failures(folder):
-        end = (folder / "snakemake.log").read_text().splitlines()[-20:]
-        raise ValueError("\n".join([f"Snakemake stopped, see {folder / 'snakemake.log'}; its end:", *end]))
+            if status and not report.failures(folder):
+                end = (folder / "snakemake.log").read_text().splitlines()[-20:]
+                raise ValueError("\n".join([f"Snakemake stopped, see {folder / 'snakemake.log'}; its end:", *end]))
 
 
 def snakemake(folder: Path) -> list[str | Path]:
@@ -154,12 +153,17 @@ def clean_training(name: str) -> list[Path]:
 
     Raises FileNotFoundError when there is nothing of that name, BlockingIOError when its report is being made.
     """
-    own, suffixes = ageclf.ROOT / "checkpoint" / name, (".keras", ".json", ".training.npz")
-    with locked(ageclf.ROOT / "reports" / (name.split("/")[0] or ".")):
+    folder, suffixes = ageclf.ROOT / "checkpoint", (".keras", ".json", ".training.npz")
+    own, there = folder / name, sorted(path.stem for path in folder.glob("[!.]*.keras"))
+    unknown = f"no training of a run {name!r} in {folder}; make clean-training RUN=name takes"
+    unknown = FileNotFoundError(f"{unknown} {', '.join(there) or 'nothing yet'}")
+    if {"", ".", ".."} & set(name.split("/")):  # the folder of all runs is not a run's
+        raise unknown
+    with locked(ageclf.ROOT / "reports" / name.split("/")[0]):
         found = [path for path in (own.with_name(own.name + suffix) for suffix in suffixes) if path.exists()]
         found += sorted(path for path in own.glob("*") if path.name.endswith(suffixes))
-        if not found or {"", ".", ".."} & set(name.split("/")):  # the folder of all runs is not a run's
-            raise FileNotFoundError(f"no training of a run {name!r} in {own.parent}; nothing to remove")
+        if not found:
+            raise unknown
         for path in found:
             ageclf.remove_asides(path)
             path.unlink()

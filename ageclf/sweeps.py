@@ -10,7 +10,6 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import pandas as pd
 
 import ageclf
@@ -28,6 +27,8 @@ def make_sweep(
     folder) says. A point that fails stops no other, and what is up to date is not executed again. A network is
     removed when nothing needs it any more, unless `keep_networks`. Raises errors as `runs.make_report` does.
     """
+    if profile and not Path(profile).is_dir():
+        raise FileNotFoundError(f"{profile}: no such folder; PROFILE is a Snakemake profile, such as profiles/slurm")
     batch, described = _prepare(name, data)
     folder = ageclf.ROOT / "reports" / name
     places = [folder / point for point in batch["points"]] + [folder]
@@ -104,9 +105,9 @@ def _earlier_trainings() -> dict[tuple, float]:
     """Return core-minutes an epoch of each kind of training under reports/: the median of those that were executed."""
     found: dict[tuple, list[float]] = {}
     for path in [*ageclf.ROOT.glob("reports/*/04_training.ipynb"), *ageclf.ROOT.glob("reports/*/*/04_training.ipynb")]:
-        run, log = report.read_json(path.with_name("run.json")), path.with_name("training.csv")
+        run, log = ageclf.read_json(path.with_name("run.json")), path.with_name("training.csv")
         if run and "threads" in run and log.exists():
-            seconds = nbformat.read(path, as_version=4).metadata.papermill.duration * run["threads"]
+            seconds = report.read_executed(path).metadata.papermill.duration * run["threads"]
             kind, _ = _kind(run["data"], run["parameters"]["04_training"])
             found.setdefault(kind, []).append(seconds / 60 / len(pd.read_csv(log)))
     return {kind: statistics.median(minutes) for kind, minutes in found.items()}

@@ -26,7 +26,8 @@ def answers(wrong: range) -> np.ndarray:
 def write_batch(root: Path, axes: dict[str, list[str]], points: dict[str, dict[str, str]]) -> Path:
     folder = root / "reports" / "small"
     described = {point: {"levels": levels} for point, levels in points.items()}
-    known = {"schema": 1, "run": "small", "axes": axes, "points": described, "data": {**DATA, "rows": 120}}
+    batch = {"run": "small", "axes": axes, "points": described, "data": {**DATA, "rows": 120}}
+    known = {"schema": 1} | dict.fromkeys(ageclf.RUN_KEYS) | batch
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "run.json").write_text(json.dumps(known))
     for point in points:

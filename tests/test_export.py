@@ -44,5 +44,5 @@ def test_the_exported_network_answers_as_the_checkpoint_does(tmp_path):
 
 def test_an_export_never_takes_the_place_of_another_folder(tmp_path):
     (tmp_path / "data").mkdir()
-    with pytest.raises(ValueError, match=r"data is there and is no SavedModel; name another folder"):
+    with pytest.raises(ValueError, match=r"data is there and is no SavedModel; remove or rename it"):
         export_saved_model(tmp_path / "some.keras", tmp_path / "data")

@@ -1,5 +1,7 @@
 """The command line: what a person sees, and what it leaves alone."""
 
+import os
+import signal
 import subprocess
 import sys
 
@@ -25,10 +27,13 @@ def command(tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["report", "--run", "smaple"], "error: there is no run file runs/smaple.yaml; the runs are: "),
+        (["report", "--run", "smaple"], "error: there is no run file runs/smaple.yaml; RUN=name takes one of "),
         (["report", "--run", "utkface"], "error: run 'utkface' needs a data set"),
         (["report", "--data", "nowhere.csv"], "nowhere.csv"),
         (["pages", "nothing"], "error: there is no run.json in "),
+        (["sweep", "--run", "sample-batch", "--profile", "nowhere"], "error: nowhere: no such folder; PROFILE is"),
+        (["clean-training", "--run", ""], "error: no training of a run '' in "),
+        (["report", "--run", "../runs/sample"], "error: there is no run file runs/../runs/sample.yaml; RUN"),
         (["export", "--run", ""], "error: no checkpoint of a run ''; make export RUN=name takes nothing yet: run 04_"),
     ],
 )
@@ -38,6 +43,47 @@ def test_a_mistake_gives_one_line_and_no_traceback(command, arguments, message):
     assert message in said
     assert said.startswith("error: ")
     assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", ["run.json", "04_training.ipynb"])
+def test_a_damaged_file_of_a_report_is_named_with_what_to_do(command, tmp_path, name):
+    folder = tmp_path / "reports" / "sample"
+    data = {"name": "sample", "sha256": "0", "synthetic": True, "rows": 1}
+    runs.describe(folder, {"run": "sample", "parameters": {"04_training": {}}}, data)
+    (folder / name).write_text('{"cells": []')
+    status, said = command("pages", "sample")
+    assert (status, said.count("\n")) == (2, 1)
+    assert said.startswith(f"error: {folder / name}")
+    assert "remove it, and " in said
+
+
+def test_python_without_the_packages_says_where_they_are(tmp_path):
+    """As when `python -m ageclf` is typed before `source .venv/bin/activate`: without site-packages."""
+    done = subprocess.run(
+        [sys.executable, "-S", "-m", "ageclf", "report"], cwd=ageclf.CHECKOUT, capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: {sys.executable} has no ")
+    assert done.stderr.endswith("; use make, or `source .venv/bin/activate` after it\n")
+
+
+def test_ctrl_c_while_modules_are_imported_gives_no_traceback(tmp_path):
+    (tmp_path / "papermill.py").write_text("raise KeyboardInterrupt")
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
+    command = [sys.executable, "-m", "ageclf", "report"]
+    done = subprocess.run(command, cwd=ageclf.CHECKOUT, env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (130, "")
+
+
+def test_a_reader_that_has_gone_is_no_error(tmp_path):
+    """As in `… | head`: the other end of the pipe is closed before anything is written."""
+    environment = {**os.environ, "AGECLF_ROOT": str(tmp_path)}
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "ageclf", "sweep-plan", "--run", "sample-batch"]
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, env=environment)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (-signal.SIGPIPE, "")
 
 
 def test_a_relative_path_of_data_starts_at_the_working_directory(command, tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
 """What every module leans on: cheap imports, paths, files written aside, the version of the code; and its size."""
 
 import ast
+import errno
 import os
 import re
 import subprocess
@@ -47,12 +48,24 @@ def test_a_save_that_fails_leaves_the_old_file(tmp_path):
 
     def fail(aside):
         aside.write_bytes(b"half")
-        raise OSError("disk full")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(OSError, match=r"some\.keras could not be written: .*No space left on device"):
         ageclf.write_aside(path, fail)
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("content", [b"", b'{"schema": 1', b'{"run": "a"}', b'{"schema": 1}', b"[1]", b"\xff\xfe{"])
+def test_a_damaged_or_foreign_json_is_named_with_what_to_do(tmp_path, content):
+    path = tmp_path / "run.json"
+    assert ageclf.read_json(path) is None
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"^\S+/run\.json: damaged, or of another version .*; remove it, and"):
+        ageclf.read_json(path)
+    whole = {"schema": 1} | dict.fromkeys(ageclf.RUN_KEYS)
+    ageclf.write_json(path, whole)
+    assert ageclf.read_json(path) == whole
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,17 @@
-"""What is installed: the lock file, and the conda environment that installs it."""
+"""What lies around the package: lock file, conda environment, citation, and the hooks before a commit."""
 
+import os
 import re
+import shutil
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
+import nbformat
+import pytest
 import yaml
+from nbformat import v4
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
@@ -35,3 +42,61 @@ def test_conda_environment_installs_the_lock_file_and_the_package():
     python, _, pip = environment["dependencies"]
     assert pip["pip"] == ["-r requirements.lock", "-e ."]
     assert python.removeprefix("python=") in SpecifierSet(PROJECT["requires-python"])
+
+
+def test_the_citation_is_of_this_version_and_whole():
+    citation = yaml.safe_load((CHECKOUT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["cff-version"] == "1.2.0"
+    assert (citation["version"], citation["license"]) == (PROJECT["version"], PROJECT["license"])
+    assert citation["authors"] == [{"name": "The age-classifier authors"}]
+    for work in (citation, *citation["references"]):
+        assert {"authors", "title", "type"} <= work.keys()
+    assert citation["message"]
+
+
+@pytest.fixture
+def clone(tmp_path):
+    """A repository with the working tree's notebooks and Python files, all of them staged, and the same .venv."""
+    folder = tmp_path / "clone"
+    for name in ("ageclf", "benchmarks", "notebooks", "tests"):
+        shutil.copytree(CHECKOUT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", ".*"))
+    for name in (".gitignore", ".pre-commit-config.yaml", "pyproject.toml"):
+        shutil.copy(CHECKOUT / name, folder)
+    (folder / ".venv" / "bin").mkdir(parents=True)
+    for program in ("jupyter-nbconvert", "ruff"):
+        (folder / ".venv" / "bin" / program).symlink_to(Path(sys.executable).with_name(program))
+    subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)
+    subprocess.run(["git", "add", "."], cwd=folder, check=True)
+    return folder
+
+
+def run_hooks(clone: Path, *options: str) -> subprocess.CompletedProcess:
+    """Run the hooks without a network, and without what pre-commit may have kept from another time."""
+    offline = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
+    environment = {**os.environ, **offline, "PRE_COMMIT_HOME": str(clone.parent / "cache")}
+    command = [sys.executable, "-m", "pre_commit", "run", *options]
+    return subprocess.run(command, cwd=clone, env=environment, capture_output=True, text=True)
+
+
+def test_the_hooks_leave_everything_as_it_is(clone):
+    done = run_hooks(clone, "--all-files")
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.count("Passed") == 3
+
+
+def test_the_hooks_strip_a_notebook_and_put_a_file_in_order(clone):
+    path, script = clone / "notebooks" / "02_brightness.ipynb", clone / "ageclf" / "untidy.py"
+    expected, notebook = path.read_text(encoding="utf-8"), nbformat.read(path, as_version=4)
+    notebook.metadata |= {"language_info": {"name": "python", "version": "3.12.1"}, "widgets": {"state": {}}}
+    for cell in (cell for cell in notebook.cells if cell.cell_type == "code"):
+        cell.outputs, cell.execution_count = [v4.new_output("stream", text="a face")], 1
+        cell.metadata |= {"papermill": {"duration": 1.0}, "scrolled": True}
+    nbformat.write(notebook, path)
+    script.write_text("import sys\nimport os\nprint( os.name,sys.path )\n")
+    subprocess.run(["git", "add", "."], cwd=clone, check=True)
+    done = run_hooks(clone)
+    assert (done.returncode, done.stdout.count("files were modified by this hook")) == (1, 3), done.stdout
+    assert path.read_text(encoding="utf-8") == expected
+    assert script.read_text() == "import os\nimport sys\n\nprint(os.name, sys.path)\n"
+    subprocess.run(["git", "add", "."], cwd=clone, check=True)
+    assert run_hooks(clone).returncode == 0

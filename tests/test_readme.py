@@ -3,10 +3,13 @@
 import json
 import re
 
+import pytest
+
 import ageclf
 from ageclf.evaluation import SHARES
 from ageclf.tables import percent, settings_frame
 
+PACKAGE = ageclf.CHECKOUT / "ageclf"
 README = (ageclf.CHECKOUT / "README.md").read_text(encoding="utf-8")
 METRICS = json.loads((ageclf.CHECKOUT / "docs" / "utkface-cpu" / "metrics.json").read_text(encoding="utf-8"))
 
@@ -82,8 +85,15 @@ def test_runs_and_notebooks_are_listed():
         assert f"(notebooks/{path.name})" in README
 
 
-def test_every_target_of_the_makefile_that_it_names_exists():
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md"])
+def test_targets_files_and_settings_that_it_names_exist(name):
+    text = (ageclf.CHECKOUT / name).read_text(encoding="utf-8")
     makefile = (ageclf.CHECKOUT / "Makefile").read_text()
-    named = set(re.findall(r"make ([a-z][a-z-]+)", README))
-    assert {"report", "test", "lab"} <= named
-    assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in named)
+    targets = set(re.findall(r"make ([a-z][a-z-]+)", text))
+    assert {"report", "test"} <= targets
+    assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in targets)
+    for file in re.findall(r"\]\((?!https?:)([^)#]+)\)", text):
+        assert (ageclf.CHECKOUT / file).exists(), file
+    code = "\n".join(path.read_text() for path in [ageclf.CHECKOUT / "Snakefile", *PACKAGE.glob("*.py")])
+    for setting in set(re.findall(r"`([A-Z_]+)`", text)) - {"AGECLF_ROOT"}:
+        assert re.search(rf"^{setting} \+?= ", code, re.MULTILINE), setting

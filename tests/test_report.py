@@ -22,6 +22,7 @@ RUN = {
 }
 MEASURE = {"value": 0.7051, "low": 0.6881, "high": 0.7219}
 METRICS = {
+    "schema": 1,
     "part": "test",
     "n": 3021,
     "measures": {"accuracy": MEASURE},

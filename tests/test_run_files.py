@@ -1,11 +1,18 @@
 """Run files: what is read from them, and what is refused before anything starts."""
 
 import pytest
-from tiny_checkout import NOTEBOOKS, write_run
+from tiny_checkout import NOTEBOOKS, make_checkout, write_run
 
 from ageclf import run_files
 
 RUN_FILES = sorted((run_files.CHECKOUT / "runs").glob("*.yaml"))
+
+
+@pytest.fixture
+def own_checkout(tmp_path, monkeypatch):
+    """A checkout to make changes in."""
+    monkeypatch.setattr(run_files, "CHECKOUT", make_checkout(tmp_path / "checkout"))
+    return run_files.CHECKOUT
 
 
 @pytest.mark.parametrize("name", [path.stem for path in RUN_FILES if "\ngrid:" not in path.read_text()])
@@ -74,6 +81,25 @@ def test_an_unknown_run_and_broken_yaml_give_one_sentence(checkout):
     (checkout / "runs" / "mine.yaml").write_text("common: {seed: 1")
     with pytest.raises(ValueError, match=r"^runs/mine.yaml is not valid YAML: [^\n]*line 1[^\n]*$"):
         run_files.read_run("mine")
+    (checkout / "runs" / "mine.yaml").write_bytes(b"common: {data: caf\xe9.csv}")
+    with pytest.raises(ValueError, match=r"^runs/mine.yaml is not valid YAML: [^\n]*invalid continuation byte[^\n]*$"):
+        run_files.read_run("mine")
+
+
+@pytest.mark.parametrize("name", ["Untitled", "Untitled1", "01_black_edges-Copy1", "Mine"])
+def test_what_jupyterlab_leaves_among_the_notebooks_is_no_part_of_a_run(own_checkout, name):
+    before = run_files.read_run("sample")
+    (own_checkout / "notebooks" / f"{name}.ipynb").write_text("")
+    assert run_files.read_run("sample") == before
+
+
+@pytest.mark.parametrize("change", [("seed: int = 0", "seed: int = now()"), ('"cells"', '<<<<<<< HEAD\n "cells"')])
+def test_a_notebook_whose_parameters_cannot_be_read_is_named(own_checkout, change):
+    path = own_checkout / "notebooks" / "01_black_edges.ipynb"
+    assert change[0] in path.read_text()
+    path.write_text(path.read_text().replace(*change))
+    with pytest.raises(ValueError, match=r"^\S+/01_black_edges.ipynb: its parameters cannot be read \(.*; give each"):
+        run_files.read_run("sample")
 
 
 def test_a_run_executes_all_notebooks_or_those_that_it_lists(checkout):

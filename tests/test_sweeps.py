@@ -11,6 +11,7 @@ import psutil
 import pytest
 from tiny_checkout import ageclf_command, environment, make_checkout, wait_for, write_run
 
+import ageclf
 from ageclf import report
 
 COMMON = {"common": {"data": "sample"}}
@@ -119,7 +120,7 @@ def test_a_plan_changes_nothing_and_knows_the_time_of_earlier_trainings(tmp_path
     nbformat.write(notebook, earlier / "04_training.ipynb")
     (earlier / "training.csv").write_text("epoch\n1\n2\n3\n")
     data = {"sha256": json.loads(describe_sample(checkout))["sha256"]}
-    run = {"data": data, "threads": 2, "parameters": {"04_training": {}}}
+    run = dict.fromkeys(ageclf.RUN_KEYS) | {"schema": 1, "data": data, "threads": 2, "parameters": {"04_training": {}}}
     (earlier / "run.json").write_text(json.dumps(run))
     cores = 2  # whatever the machine has
     plan = planned(checkout, cores)

@@ -14,14 +14,12 @@ from nbformat import v4
 from ageclf import runs
 
 PARAMETERS = 'data: str = "auto"  # faces\nrun: str = "lab"  # name\nseed: int = 0  # order'
-NOTEBOOKS = {  # name: its further parameters, and what it does
-    "00_data_quality": ("", ""),
+AT_WORK = {  # of the notebooks that do something: further parameters, and what it is
     "01_black_edges": ('on_bad_rows: str = "raise"  # or "drop"', ""),
     "02_brightness": (
         "groups: list = [6]  # edges\nshare: float = 0.5  # of the faces\nbad: bool = False  # raises an error",
         "assert not bad",
     ),
-    "03_augmentation": ("", ""),
     "04_training": (
         "split_seed: int = 0  # parts\nbackbone: str = 'small'  # network\nimage_size: int = 48  # pixels\n"
         "head_epochs: int = 0  # passes\nepochs: int = 2  # passes\nbad: bool = False  # raises an error",
@@ -35,13 +33,8 @@ NOTEBOOKS = {  # name: its further parameters, and what it does
         "assert checkpoint == 'auto' or ageclf.resolve(checkpoint).exists()\n"
         "(folder / 'metrics.json').write_text('null')\n(folder / 'predictions.parquet').touch()",
     ),
-    "06_prediction": ("", ""),
-    "07_calibration": ("", ""),
-    "08_slices": ("", ""),
-    "09_robustness": ("", ""),
-    "10_groups": ("", ""),
-    "11_comparison": ("", ""),
 }
+NOTEBOOKS = sorted(path.stem for path in (runs.CHECKOUT / "notebooks").glob("*.ipynb"))
 
 
 def make_checkout(folder):
@@ -51,7 +44,8 @@ def make_checkout(folder):
     shutil.copy(root / "Snakefile", folder)
     (folder / "runs").mkdir()
     (folder / "notebooks").mkdir()
-    for name, (parameters, code) in NOTEBOOKS.items():
+    for name in NOTEBOOKS:
+        parameters, code = AT_WORK.get(name, ("", ""))
         first = v4.new_code_cell(f"{PARAMETERS}\n{parameters}", metadata={"tags": ["parameters"]}, id="settings")
         cells = [v4.new_markdown_cell(f"# {name}", id="title"), first, v4.new_code_cell(code, id="work")]
         notebook = v4.new_notebook(cells=cells)

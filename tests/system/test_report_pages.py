@@ -7,10 +7,13 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from playwright.sync_api import sync_playwright
 
+import ageclf
+
 WIDTHS = (390, 1400)  # a phone, a desk; pixels
-NAMES = ["index.html", "00_data_quality", "01_black_edges", "02_brightness", "03_augmentation"]
-NAMES += ["04_training", "05_evaluation", "06_prediction", "07_calibration", "08_slices", "09_robustness", "10_groups"]
-BATCH = ["sample-batch/11_comparison", "sample-batch/brightness-0.2_seed-1/05_evaluation"]
+NOTEBOOKS = sorted(path.stem for path in (ageclf.CHECKOUT / "notebooks").glob("*.ipynb"))
+COMPARISON = "11_comparison"  # of a batch; no other page is
+NAMES = ["index.html", *(name for name in NOTEBOOKS if name != COMPARISON)]
+BATCH = [f"sample-batch/{COMPARISON}", "sample-batch/brightness-0.2_seed-1/05_evaluation"]
 
 
 @pytest.fixture(scope="session")
