@@ -1,11 +1,13 @@
-"""What several of these tests look at: a report and a batch of the sample."""
+"""What several of these tests need: a report and a batch of the sample, and a browser."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import sync_playwright
 from sample_runs import SINGLE_THREAD
 
 import ageclf
@@ -30,3 +32,13 @@ def reports(tmp_path_factory):
     command(root, "report")
     command(root, "sweep", "--run", "sample-batch")
     return root / "reports"
+
+
+@pytest.fixture(scope="session")
+def browser():
+    chromium = shutil.which("chromium")
+    assert chromium, "these tests need Chromium: apt install chromium"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        yield browser
+        browser.close()

@@ -1,26 +1,14 @@
 """The pages of a real report of the sample in headless Chromium, from files, with the network off."""
 
-import shutil
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from playwright.sync_api import sync_playwright
 
 WIDTHS = (390, 1400)  # a phone, a desk; pixels
 NAMES = ["index.html", "00_data_quality", "01_black_edges", "02_brightness", "03_augmentation"]
 NAMES += ["04_training", "05_evaluation", "06_prediction", "07_calibration", "08_slices", "09_robustness", "10_groups"]
 BATCH = ["sample-batch/11_comparison", "sample-batch/brightness-0.2_seed-1/05_evaluation"]
-
-
-@pytest.fixture(scope="session")
-def browser():
-    chromium = shutil.which("chromium")
-    assert chromium, "these tests need Chromium: apt install chromium"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(params=[*NAMES, *BATCH])
