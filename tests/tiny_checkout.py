@@ -35,7 +35,7 @@ NOTEBOOKS = {  # name: its further parameters, and what it does
         "assert checkpoint == 'auto' or ageclf.resolve(checkpoint).exists()\n"
         "(folder / 'metrics.json').write_text('null')\n(folder / 'predictions.parquet').touch()",
     ),
-    "06_prediction": ("", ""),
+    "06_prediction": ("interactive: bool = True  # sliders", ""),
     "07_calibration": ("", ""),
     "08_slices": ("", ""),
     "09_robustness": ("", ""),
