@@ -22,10 +22,10 @@ MODULES = {
     "00_data_quality": f"{FACES} {NETWORK} {MEASURES} {LEAK} evaluation_plots images plots quality tables",
     "01_black_edges": f"{FACES} {NETWORK} images model plots",
     "02_brightness": f"{FACES} {NETWORK} images model plots splitting",
-    "03_augmentation": f"{FACES} {NETWORK} model plots",
+    "03_augmentation": f"{FACES} {NETWORK} model panels plots",
     "04_training": f"{FACES} {NETWORK} calibration images measures model progress quality splitting training",
     "05_evaluation": f"{FACES} {NETWORK} {MEASURES} baselines evaluation_plots images plots tables",
-    "06_prediction": f"{FACES} {NETWORK} {MEASURES} images plots",
+    "06_prediction": f"{FACES} {NETWORK} {MEASURES} images model panels plots",
     "07_calibration": f"{FACES} {MEASURES} evaluation_plots groups images plots tables",
     "08_slices": f"{FACES} {NETWORK} {MEASURES} evaluation_plots gradcam images plots tables",
     "09_robustness": f"{FACES} {NETWORK} {MEASURES} evaluation_plots images plots robustness tables",
@@ -53,7 +53,7 @@ BATCH = "points" in config
 WITH_NETWORK = {notebook for given in PARAMETERS.values() for notebook in given if "checkpoint" in given[notebook]}
 NETWORK_OF_POINT = ["network.keras", "network.json"] if BATCH else []
 # For that reason a nicer table or figure is no reason to measure a point again.
-SHOWN = {"evaluation_plots", "plots", "tables"} if BATCH else set()
+SHOWN = {"evaluation_plots", "panels", "plots", "tables"} if BATCH else set()
 # The comparison waits for no point that failed: it is executed when all others are done, and reads what is there.
 FAILED = [str(path) for folder in FOLDERS for path in Path(folder, "failed").glob("*.ipynb")]
 MEASURED = [

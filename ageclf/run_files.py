@@ -137,8 +137,11 @@ def check_sections(where: str, sections: dict[str, Any], known: dict[str, dict[s
 
 
 def hand_out(sections: dict[str, Any], known: dict[str, dict[str, Any]], run: str) -> dict[str, dict[str, Any]]:
-    """Return the parameters that sections hand to each notebook: its own section's beat those of `common`."""
-    common = {"data": "auto", **sections.get("common", {}), "run": run}
+    """Return the parameters that sections hand to each notebook: its own section's beat those of `common`.
+
+    Nobody is there to move a slider, so panels are left out.
+    """
+    common = {"data": "auto", "interactive": False, **sections.get("common", {}), "run": run}
     return {
         notebook: {key: common[key] for key in common if key in defaults} | sections.get(notebook, {})
         for notebook, defaults in known.items()

@@ -38,9 +38,13 @@ def read_folder(folder: Path) -> Iterator[tuple[int, tuple, np.ndarray | None]]:
             expected = f"a square face of {SIZE}×{SIZE} or more"
             yield row, ("pixels", f"found {found} in {path.name!r}, expected {expected}"), None
         else:
-            grey = cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)
-            image = cv2.resize(grey, (SIZE, SIZE), interpolation=cv2.INTER_LINEAR)
-            yield row, (int(name[1]), int(name[3]), int(name[2]), name[4]), image
+            yield row, (int(name[1]), int(name[3]), int(name[2]), name[4]), shrink(picture)
+
+
+def shrink(picture: np.ndarray) -> np.ndarray:
+    """Make a square picture, uint8 (side, side, 3) of blue, green, red, what the CSV file has: grey, uint8 (48, 48)."""
+    grey = cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)
+    return cv2.resize(grey, (SIZE, SIZE), interpolation=cv2.INTER_LINEAR)
 
 
 def folder_sha256(folder: Path) -> str:

@@ -43,6 +43,12 @@ def test_notebook_is_stored_clean_and_short(path):
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_opens_with_what_it_gives_and_how_long_it_takes(path):
+    opening = nbformat.read(path, as_version=4).cells[0].source
+    assert re.search(r"\*\*What you get\.\*\*.+\b(seconds|minute)\b", opening)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_every_parameter_has_a_type_and_an_explanation(path):
     parameters = papermill.inspect_notebook(path)
     assert parameters

@@ -43,6 +43,14 @@ def test_common_values_reach_the_notebooks_that_know_them(checkout):
     assert parameters["05_evaluation"] == {"data": "auto", "run": "mine", "seed": 4, "part": "test"}
 
 
+def test_sliders_are_left_out_where_nobody_moves_them_unless_a_run_file_wants_them(checkout):
+    for wanted, handed in (({}, False), ({"common": {"interactive": True}}, True)):
+        write_run(checkout, "mine", wanted)
+        parameters = run_files.read_run("mine")["parameters"]
+        assert parameters["06_prediction"] == {"data": "auto", "run": "mine", "interactive": handed}
+        assert "interactive" not in parameters["04_training"]
+
+
 @pytest.mark.parametrize(
     ("sections", "message"),
     [

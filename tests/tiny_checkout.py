@@ -33,6 +33,7 @@ AT_WORK = {  # of the notebooks that do something: further parameters, and what 
         "assert checkpoint == 'auto' or ageclf.resolve(checkpoint).exists()\n"
         "(folder / 'metrics.json').write_text('null')\n(folder / 'predictions.parquet').touch()",
     ),
+    "06_prediction": ("interactive: bool = True  # sliders", ""),
 }
 NOTEBOOKS = sorted(path.stem for path in (runs.CHECKOUT / "notebooks").glob("*.ipynb"))
 

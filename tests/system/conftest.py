@@ -1,6 +1,9 @@
-"""What several of these tests look at: a report and a batch of the sample."""
+"""What several of these tests need: a report and a batch of the sample, and a browser."""
+
+import shutil
 
 import pytest
+from playwright.sync_api import sync_playwright
 from sample_runs import run_ageclf
 
 
@@ -11,3 +14,13 @@ def reports(tmp_path_factory):
     run_ageclf("report", root=root)
     run_ageclf("sweep", "--run", "sample-batch", root=root)
     return root / "reports"
+
+
+@pytest.fixture(scope="session")
+def browser():
+    chromium = shutil.which("chromium")
+    assert chromium, "these tests need Chromium: apt install chromium"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        yield browser
+        browser.close()

@@ -1,11 +1,9 @@
 """The pages of a real report of the sample in headless Chromium, from files, with the network off."""
 
-import shutil
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from playwright.sync_api import sync_playwright
 
 import ageclf
 
@@ -14,16 +12,6 @@ NOTEBOOKS = sorted(path.stem for path in (ageclf.CHECKOUT / "notebooks").glob("*
 COMPARISON = "11_comparison"  # of a batch; no other page is
 NAMES = ["index.html", *(name for name in NOTEBOOKS if name != COMPARISON)]
 BATCH = [f"sample-batch/{COMPARISON}", "sample-batch/brightness-0.2_seed-1/05_evaluation"]
-
-
-@pytest.fixture(scope="session")
-def browser():
-    chromium = shutil.which("chromium")
-    assert chromium, "these tests need Chromium: apt install chromium"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(params=[*NAMES, *BATCH])
