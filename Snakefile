@@ -25,7 +25,7 @@ MODULES = {
     "03_augmentation": f"{FACES} {NETWORK} model panels plots",
     "04_training": f"{FACES} {NETWORK} calibration images measures model progress quality splitting training",
     "05_evaluation": f"{FACES} {NETWORK} {MEASURES} baselines evaluation_plots images plots tables",
-    "06_prediction": f"{FACES} {NETWORK} {MEASURES} images model panels plots",
+    "06_prediction": f"{FACES} {NETWORK} {MEASURES} images model panels photo_plots photos plots",
     "07_calibration": f"{FACES} {MEASURES} evaluation_plots groups images plots tables",
     "08_slices": f"{FACES} {NETWORK} {MEASURES} evaluation_plots gradcam images plots tables",
     "09_robustness": f"{FACES} {NETWORK} {MEASURES} evaluation_plots images plots robustness tables",

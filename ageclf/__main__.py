@@ -35,6 +35,13 @@ def main() -> int:
     command.add_argument("--run", required=True, help="name of the run; lab is that of a notebook run by hand")
     command = commands.add_parser("export", help="write a run's network as a TensorFlow SavedModel, under checkpoint/")
     command.add_argument("--run", required=True, help="name of the run, or of a shipped checkpoint: ckpt-…")
+    command = commands.add_parser("predict", help="tell the age groups of the faces in photos")
+    command.add_argument("photos", nargs="+", metavar="PHOTO", help="a picture, or a folder of pictures")
+    command.add_argument(
+        "--run", default="utkface-cpu", help="name of the run whose checkpoint answers, else a shipped one"
+    )
+    command.add_argument("--checkpoint", default="auto", help="a .keras or old .h5 file instead")
+    command.add_argument("--json", action="store_true", help="print JSON instead of a table")
     commands.add_parser("model-card", help="write the numbers of docs/utkface-cpu/metrics.json into MODEL_CARD.md")
     commands.add_parser("clean-reports", help="remove what runs wrote under reports/")
     arguments = parser.parse_args()
@@ -54,6 +61,8 @@ def main() -> int:
             print("removed:", *runs.clean_training(arguments.run), sep="\n  ")
         elif arguments.command == "export":
             print(f"The SavedModel is in {export(arguments.run)}")
+        elif arguments.command == "predict":
+            return predict(arguments)
         elif arguments.command == "model-card":
             model_card.write_numbers()
         else:
@@ -85,6 +94,21 @@ def export(name: str) -> Path:
 
     export_saved_model(found[name], folder / f"{name}-savedmodel")
     return folder / f"{name}-savedmodel"
+
+
+def predict(arguments: argparse.Namespace) -> int:
+    from ageclf import photos, weights  # Keras takes seconds to import
+
+    named = arguments.checkpoint if arguments.checkpoint == "auto" else Path(arguments.checkpoint).absolute()
+    path = weights.find_checkpoint(named, arguments.run)
+    model, known = weights.load_checkpoint(path)
+    if photos.of_drawn_faces(known):
+        print(f"warning: {path.name} was trained on drawn faces; what it says of photos means nothing", file=sys.stderr)
+    table, problems = photos.tell(photos.list_photos(arguments.photos), model, known)
+    print(photos.as_json(table, problems, path, known) if arguments.json else photos.as_text(table))
+    for problem in problems.itertuples():
+        print(f"{problem.photo}: {problem.reason}", file=sys.stderr)
+    return 1 if len(problems) else 0
 
 
 if __name__ == "__main__":

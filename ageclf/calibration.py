@@ -7,6 +7,7 @@ from scipy.optimize import minimize_scalar
 from ageclf.measures import interval, totals
 
 BINS = 15  # of confidence, as in the paper of temperature scaling
+SURE = 0.8  # accuracy that answers must have to be called sure
 TINY = 1e-12  # probabilities are clipped to this before a logarithm
 
 
@@ -28,6 +29,21 @@ def scale(probabilities: np.ndarray, temperature: float) -> np.ndarray:
     logits = np.log(np.clip(probabilities.astype(np.float64), TINY, 1)) / temperature
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     return powers / powers.sum(axis=1, keepdims=True)
+
+
+def fit_threshold(probabilities: np.ndarray, true: np.ndarray) -> float:
+    """Find the lowest confidence from which on answers are right for `SURE` of the faces: 1.0 where there is none.
+
+    `probabilities` (n, groups) are scaled, `true` are groups, int (n,). Who answers only from there on trades coverage
+    for accuracy: Chow, "On optimum recognition error and reject tradeoff", 1970.
+    """
+    confidence = probabilities.max(axis=1)
+    order = np.argsort(-confidence, kind="stable")
+    right = (probabilities.argmax(axis=1) == true)[order]
+    accuracy = right.cumsum() / np.arange(1, len(right) + 1)
+    last = np.append(np.diff(confidence[order]) != 0, True)  # of faces with the same confidence, all are answered
+    enough = confidence[order][last & (accuracy >= SURE)]
+    return float(enough.min(initial=1.0))
 
 
 def log_loss(probabilities: np.ndarray, true: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ import ageclf
 
 # What runs write beside the notebooks and their pages.
 RUN_FILES = ("comparison.json", "leak.json", "metrics.json", "network.json", "network.keras", "predictions.parquet")
-RUN_FILES += ("snakemake.log", "suspects.csv", "training.csv")
+RUN_FILES += ("photos.csv", "snakemake.log", "suspects.csv", "training.csv")
 RUN_FOLDERS = (".snakemake", "leak", "tensorboard")
 
 

@@ -15,6 +15,7 @@ from ageclf.calibration import (
     calibration_error,
     coverage_frame,
     fit_temperature,
+    fit_threshold,
     log_loss,
     scale,
 )
@@ -242,3 +243,18 @@ def test_a_resample_in_which_no_face_is_answered_does_not_spoil_the_interval():
     probabilities, true = np.stack([confidence, 1 - confidence], axis=1), np.zeros(10, dtype=int)
     last = coverage_frame(probabilities, true, each_alone(true, 100)).iloc[-1]
     assert (last["value"], last["low"], last["high"]) == (1, 1, 1)
+
+
+def test_the_threshold_is_the_lowest_from_which_four_of_five_answers_are_right():
+    confidence = np.array([0.9, 0.8, 0.7, 0.6, 0.55, 0.5])
+    probabilities = np.stack([confidence, 1 - confidence], axis=1)
+    right = np.array([True, True, False, True, True, False])
+    assert fit_threshold(probabilities, np.where(right, 0, 1)) == 0.55  # 4 of 5; with the last one 4 of 6
+    assert fit_threshold(probabilities, np.zeros(6, int)) == 0.5
+    assert fit_threshold(probabilities, np.ones(6, int)) == 1.0
+
+
+def test_answers_of_the_same_confidence_are_given_together():
+    probabilities = np.tile([0.7, 0.3], (4, 1))
+    assert fit_threshold(probabilities, np.array([0, 0, 1, 1])) == 1.0  # the first two alone would be right
+    assert fit_threshold(probabilities, np.array([0, 0, 0, 0])) == 0.7

@@ -1,14 +1,20 @@
 """The command line: what a person sees, and what it leaves alone."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 
 import pytest
+from PIL import Image
+from skimage.data import astronaut
 
 import ageclf
 from ageclf import __main__, report, runs
+from ageclf.groups import group_names
+from ageclf.model import build_network
+from ageclf.weights import save_checkpoint
 
 
 @pytest.fixture
@@ -180,6 +186,50 @@ def test_export_writes_a_saved_model_beside_the_checkpoint(command, tmp_path):
     assert command("export", "--run", "a.b") == (0, "")
     folder = tmp_path / "checkpoint" / "a.b-savedmodel"
     assert {"saved_model.pb", "provenance.json"} <= {path.name for path in folder.iterdir()}
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    """An untrained network that says it was trained on drawn faces."""
+    path = tmp_path_factory.mktemp("checkpoint") / "sample.keras"
+    data = {"name": "sample", "synthetic": True}
+    save_checkpoint(build_network(), path, {"run": "sample", "groups": group_names(), "data": data, "threshold": 0.0})
+    return path
+
+
+@pytest.fixture
+def photo(tmp_path):
+    Image.fromarray(astronaut()).save(tmp_path / "astronaut.png")
+    return tmp_path / "astronaut.png"
+
+
+def test_photos_are_told_as_a_table_and_odd_ones_named(command, capsys, checkpoint, photo):
+    status, said = command("predict", str(photo), "--checkpoint", str(checkpoint))
+    assert status == 0
+    assert said == "warning: sample.keras was trained on drawn faces; what it says of photos means nothing\n"
+    photo.with_name("text.jpg").write_text("no picture")
+    status, said = command("predict", str(photo.parent), "--checkpoint", str(checkpoint))
+    assert status == 1
+    assert f"{photo.with_name('text.jpg')}: not a picture that can be read" in said
+
+
+def test_photos_are_told_as_json_on_standard_output_alone(checkpoint, photo):
+    line = [sys.executable, "-m", "ageclf", "predict", photo.name, "absent.jpg", "--json", "--checkpoint", checkpoint]
+    environment = {**os.environ, "PYTHONPATH": str(ageclf.CHECKOUT)}
+    done = subprocess.run(line, cwd=photo.parent, env=environment, capture_output=True, text=True)
+    assert done.returncode == 1
+    content = json.loads(done.stdout)
+    assert content["synthetic"]
+    assert [(face["photo"], face["sure"]) for face in content["faces"]] == [("astronaut.png", True)]
+    assert content["problems"] == [{"photo": "absent.jpg", "reason": "there is no such file; look at its name"}]
+    assert done.stderr.splitlines()[1:] == ["absent.jpg: there is no such file; look at its name"]
+
+
+def test_without_a_checkpoint_nothing_can_be_told(command, photo):
+    status, said = command("predict", str(photo))
+    assert status == 2
+    assert said.startswith("error: ")
+    assert "no checkpoint of run 'utkface-cpu' yet, and none is shipped: run 04_training first" in said
 
 
 def test_the_command_line_answers_without_importing_keras():

@@ -82,13 +82,13 @@ def test_imports_stay_cheap(modules, absent):
 
 
 def test_the_package_stays_thin():
-    """No module passes 200 lines; docstrings, comments and blank lines aside, the package stays under 2,750."""
+    """No module passes 200 lines; docstrings, comments and blank lines aside, the package stays under 3,200."""
     total = 0
     for path in (ageclf.CHECKOUT / "ageclf").glob("*.py"):
         source = path.read_text()
         assert len(source.splitlines()) <= 200, path.name
         total += len(code_lines(source))
-    assert 0 < total < 2750
+    assert 0 < total < 3200
 
 
 def code_lines(source: str) -> set[int]:
