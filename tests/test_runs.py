@@ -231,10 +231,10 @@ def test_a_notebook_is_out_of_date_when_another_run_that_it_shows_is_evaluated_a
 
 def test_a_notebook_that_the_snakefile_does_not_know_is_named_with_what_to_do(tmp_path):
     checkout = make_checkout(tmp_path / "checkout")
-    (checkout / "notebooks" / "01_black_edges.ipynb").rename(checkout / "notebooks" / "12_mine.ipynb")
+    (checkout / "notebooks" / "01_black_edges.ipynb").rename(checkout / "notebooks" / "99_mine.ipynb")
     process = make_report(checkout)
     assert process.returncode == 2
-    assert "12_mine has no line in MODULES of the Snakefile" in process.stderr
+    assert "99_mine has no line in MODULES of the Snakefile" in process.stderr
     assert "Traceback" not in process.stderr
 
 
