@@ -17,13 +17,14 @@ FACES = "csv_table reading sample unpacking utkface"
 NETWORK = "backend groups old_hdf5 weights"
 SLICES = "measures slices"
 MEASURES = f"{SLICES} calibration evaluation splitting"
-LEAK = "leak model progress training"
+TRAINING = "averaging model progress targets training"
+LEAK = f"leak {TRAINING}"
 MODULES = {
     "00_data_quality": f"{FACES} {NETWORK} {MEASURES} {LEAK} evaluation_plots images plots quality tables",
     "01_black_edges": f"{FACES} {NETWORK} images model plots",
     "02_brightness": f"{FACES} {NETWORK} images model plots splitting",
     "03_augmentation": f"{FACES} {NETWORK} model plots",
-    "04_training": f"{FACES} {NETWORK} calibration images measures model progress quality splitting training",
+    "04_training": f"{FACES} {NETWORK} {TRAINING} calibration images measures quality splitting",
     "05_evaluation": f"{FACES} {NETWORK} {MEASURES} baselines evaluation_plots images plots tables",
     "06_prediction": f"{FACES} {NETWORK} {MEASURES} images plots",
     "07_calibration": f"{FACES} {MEASURES} evaluation_plots groups images plots tables",
