@@ -17,15 +17,17 @@ FACES = "csv_table reading sample unpacking utkface"
 NETWORK = "backend groups old_hdf5 weights"
 SLICES = "measures slices"
 MEASURES = f"{SLICES} calibration evaluation splitting"
-LEAK = "leak model progress training"
+MODEL = "model targets"
+TRAINING = f"{MODEL} averaging progress training"
+LEAK = f"leak {TRAINING}"
 MODULES = {
     "00_data_quality": f"{FACES} {NETWORK} {MEASURES} {LEAK} evaluation_plots images plots quality tables",
-    "01_black_edges": f"{FACES} {NETWORK} images model plots",
-    "02_brightness": f"{FACES} {NETWORK} images model plots splitting",
-    "03_augmentation": f"{FACES} {NETWORK} model panels plots",
-    "04_training": f"{FACES} {NETWORK} calibration images measures model progress quality splitting training",
+    "01_black_edges": f"{FACES} {NETWORK} images {MODEL} plots",
+    "02_brightness": f"{FACES} {NETWORK} images {MODEL} plots splitting",
+    "03_augmentation": f"{FACES} {NETWORK} {MODEL} panels plots",
+    "04_training": f"{FACES} {NETWORK} {TRAINING} calibration images measures quality splitting",
     "05_evaluation": f"{FACES} {NETWORK} {MEASURES} baselines evaluation_plots images plots tables",
-    "06_prediction": f"{FACES} {NETWORK} {MEASURES} images model panels photo_plots photos plots",
+    "06_prediction": f"{FACES} {NETWORK} {MEASURES} {MODEL} images panels photo_plots photos plots",
     "07_calibration": f"{FACES} {MEASURES} evaluation_plots groups images plots tables",
     "08_slices": f"{FACES} {NETWORK} {MEASURES} evaluation_plots gradcam images plots tables",
     "09_robustness": f"{FACES} {NETWORK} {MEASURES} evaluation_plots images plots robustness tables",

@@ -45,12 +45,12 @@ def answers(
     from ageclf.backend import keras
     from ageclf.model import augmentation, build_network
     from ageclf.progress import Progress
-    from ageclf.training import fit, group_targets
+    from ageclf.training import fit
     from ageclf.weights import load_model
 
     network = {name: provenance[name] for name in ("backbone", "image_size")}
     schedule = {name: provenance[name] for name in ("epochs", "batch_size", "learning_rate", "seed")}
-    targets = group_targets(groups, len(provenance["groups"]))
+    targets = np.eye(len(provenance["groups"]), dtype="float32")[groups]
     keras.utils.set_random_seed(schedule["seed"])
     model = build_network(**network, n_groups=targets.shape[1], augment=augmentation(seed=schedule["seed"]))
     checkpoint, name = _checkpoint(run, split), split.replace(" ", "-")

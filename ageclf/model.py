@@ -5,7 +5,10 @@ script cannot differ. Outside `fit` and `predict`, call it with `training=False`
 switch themselves, and every layer after them, to training mode when nothing is said.
 """
 
+from collections.abc import Callable
+
 from ageclf.backend import keras
+from ageclf.targets import N_AGES
 from ageclf.weights import load_backbone_weights
 
 layers = keras.layers
@@ -85,6 +88,53 @@ def build_network(
     # Softmax in float32 whatever the precision of the rest: probabilities of small groups matter.
     outputs = layers.Dense(n_groups, activation="softmax", dtype="float32", name="probabilities")(x)
     return keras.Model(inputs, outputs, name=f"age_groups_{backbone}")
+
+
+def without_augmentation(network: keras.Model) -> keras.Model:
+    """Return a network of the same layers, which share their weights, that leaves out the layer `augmentation`."""
+    return _instead_of_augmentation(network, lambda x: x)
+
+
+def flip_averaged(network: keras.Model) -> keras.Model:
+    """Return a network of the same layers, without `augmentation`, whose answer is the mean over face and mirror image.
+
+    Both go through the layers as one batch, so that these stand in it as in any other.
+    """
+    both = _instead_of_augmentation(network, lambda x: keras.ops.concatenate([x, keras.ops.flip(x, axis=2)]))
+    pairs = keras.ops.reshape(both.output, (2, -1, both.output.shape[-1]))
+    return keras.Model(both.input, keras.ops.mean(pairs, axis=0), name=network.name)
+
+
+def _instead_of_augmentation(network: keras.Model, change: Callable) -> keras.Model:
+    def call(layer, x, **options):
+        return change(x) if layer.name == "augmentation" else layer(x, **options)
+
+    return keras.models.clone_model(network, clone_function=lambda layer: layer, call_function=call)
+
+
+def with_auxiliary_outputs(network: keras.Model) -> keras.Model:
+    """Return a network of the same layers that tells more: a dictionary with probabilities of the groups
+    (`probabilities`), of each age in years (`ages`, float32 (n, N_AGES)), and of male and female (`gender`).
+
+    What tells the groups learns more from each face that way (Caruana, "Multitask learning", 1997).
+    """
+    features = network.get_layer("dropout").output
+    further = {
+        name: layers.Dense(width, activation="softmax", dtype="float32", name=name)(features)
+        for name, width in (("ages", N_AGES), ("gender", 2))
+    }
+    return keras.Model(network.input, {"probabilities": network.output} | further, name=network.name)
+
+
+def losses(network: keras.Model, auxiliary: float) -> dict:
+    """Return what `compile` takes: cross-entropy of each output, auxiliary ones weighted; accuracy of the groups."""
+    if not isinstance(network.output, dict):
+        return {"loss": "categorical_crossentropy", "metrics": ["accuracy"]}
+    return {
+        "loss": dict.fromkeys(network.output, "categorical_crossentropy"),
+        "loss_weights": dict.fromkeys(network.output, auxiliary) | {"probabilities": 1.0},
+        "metrics": {"probabilities": ["accuracy"]},
+    }
 
 
 def small_backbone(image_size: int = 48) -> keras.Model:

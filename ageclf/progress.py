@@ -11,7 +11,7 @@ from ageclf.backend import keras
 from ageclf.weights import save_checkpoint
 
 # A training that goes on with other code than it was begun with has a result that nothing explains.
-SOURCES = ("model.py", "progress.py", "training.py")
+SOURCES = ("averaging.py", "model.py", "progress.py", "training.py")
 IGNORED = ("commit", "data.name")  # another commit with the same sources, or a file that was moved, changes nothing
 
 
@@ -22,14 +22,15 @@ class Progress(keras.callbacks.Callback):
     `log`, a CSV with a row an epoch: epoch (from 1), accuracy, loss, val_accuracy, val_loss, learning_rate. Last
     comes the state, beside the checkpoint: whatever happens before that, the epoch is done again, to the same end.
 
+    `kept` is the network that goes to the checkpoint when it is not the one that is trained, whose weights it shares.
     `history` is that of the state, empty when there is none. `provenance`, which ends up in the checkpoint's
     .json, must hold all that the training depends on. Raises ValueError for a state that was begun with anything
     else, or cannot be read.
     """
 
-    def __init__(self, checkpoint: Path, log: Path, provenance: dict):
+    def __init__(self, checkpoint: Path, log: Path, provenance: dict, kept: keras.Model | None = None):
         super().__init__()
-        self.checkpoint, self.log, self.provenance = checkpoint, log, provenance
+        self.checkpoint, self.log, self.provenance, self.kept = checkpoint, log, provenance, kept
         self.state = checkpoint.with_suffix(".training.npz")
         sources = {name: ageclf.sha256(Path(__file__).with_name(name)) for name in SOURCES}
         self.begun_with = _flat(provenance | {"source": sources})
@@ -88,12 +89,12 @@ class Progress(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict) -> None:
         """Save what the epoch has brought. Raises OSError, and leaves what the last one saved, when that fails."""
         rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
-        row = {"epoch": epoch + 1, **logs, "learning_rate": rate}
+        row = {"epoch": epoch + 1, **of_the_groups(logs), "learning_rate": rate}
         history = [*self.history, row]
         try:
             if epochs_since_best(history) == 0:
                 measured = {name: row[name] for name in ("epoch", "val_loss", "val_accuracy")}
-                save_checkpoint(self.model, self.checkpoint, self.provenance | measured)
+                save_checkpoint(self.kept or self.model, self.checkpoint, self.provenance | measured)
             ageclf.write_aside(self.log, lambda aside: pd.DataFrame(history).to_csv(aside, index=False))
             self._save(history)
         except OSError as error:
@@ -110,6 +111,12 @@ class Progress(keras.callbacks.Callback):
     def finish(self) -> None:
         """Remove the state: the next training starts anew."""
         self.state.unlink(missing_ok=True)
+
+
+def of_the_groups(logs: dict) -> dict:
+    """Name loss and accuracy of the groups alike, whether the network has auxiliary outputs or not."""
+    own = {name.replace("probabilities_", ""): logs[name] for name in logs if "probabilities_" in name}
+    return {name: logs[name] for name in logs if "probabilities_" not in name} | own
 
 
 def epochs_since_best(history: list[dict]) -> int:

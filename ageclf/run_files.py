@@ -15,6 +15,9 @@ from ageclf.groups import group_names
 CHECKOUT = ageclf.CHECKOUT
 COMPARISON = "11_comparison"  # of a batch; no run has it
 LIMITS = {  # of numbers, both ends included
+    "age_width": (0, 50),
+    "auxiliary": (0, 10),
+    "averaging": (0, 0.99999),
     "batch_size": (1, 4096),
     "brightness": (0, 1),
     "drawn": (1, 100_000),
@@ -25,6 +28,7 @@ LIMITS = {  # of numbers, both ends included
     "leak_epochs": (0, 10_000),
     "learning_rate": (1e-6, 1),
     "listed": (0, 1000),
+    "norm_faces": (0, 1_000_000),
     "pairs_shown": (1, 100),
     "patience": (1, 10_000),
     "resamples": (1, 100_000),
@@ -33,6 +37,7 @@ LIMITS = {  # of numbers, both ends included
     "shown": (1, 100),
     "split_seed": (0, 2**31),
     "translation": (0, 1),
+    "weight_decay": (0, 1),
 }
 CHOICES = {
     "backbone": ("small", *(f"EfficientNetV2{size}" for size in ("B0", "B1", "B2", "B3", "S", "M", "L"))),

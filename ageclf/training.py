@@ -11,23 +11,26 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from ageclf.averaging import Averaging
 from ageclf.backend import keras
-from ageclf.progress import Progress, epochs_since_best
+from ageclf.model import losses
+from ageclf.progress import Progress, epochs_since_best, of_the_groups
+
+Targets = np.ndarray | dict[str, np.ndarray]  # of the groups, or of each output by its name
 
 
-def group_targets(groups: np.ndarray, n_groups: int) -> np.ndarray:
-    """Turn group indices, int (n,), into one-hot targets, float32 (n, n_groups)."""
-    return np.eye(n_groups, dtype="float32")[groups]
+def _take(arrays, rows: np.ndarray | slice):
+    return keras.tree.map_structure(lambda array: array[rows], arrays)
 
 
 class Batches(keras.utils.PyDataset):
-    """Shuffled batches: uint8 (b, 48, 48, 1) with targets float32 (b, n_groups).
+    """Shuffled batches: uint8 (b, 48, 48, 1) with targets float32 (b, n_groups), or a dictionary of such.
 
     The order depends on `seed` and the number of the epoch alone, when `fit` is told `shuffle=False`: it is new
     in every epoch, which `fit(arrays, shuffle=True)` after seeding is not, and the same in every run.
     """
 
-    def __init__(self, images: np.ndarray, targets: np.ndarray, batch_size: int, seed: int, epoch: int = 0):
+    def __init__(self, images: np.ndarray, targets: Targets, batch_size: int, seed: int, epoch: int = 0):
         super().__init__()
         self.images, self.targets = images[..., np.newaxis], targets
         self.batch_size, self.seed = batch_size, seed
@@ -40,9 +43,9 @@ class Batches(keras.utils.PyDataset):
     def __len__(self) -> int:
         return math.ceil(len(self.images) / self.batch_size)
 
-    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+    def __getitem__(self, index: int) -> tuple[np.ndarray, Targets]:
         chosen = self.order[index * self.batch_size : (index + 1) * self.batch_size]
-        return self.images[chosen], self.targets[chosen]
+        return self.images[chosen], _take(self.targets, chosen)
 
     def on_epoch_end(self) -> None:
         self._shuffle(self.epoch + 1)
@@ -76,7 +79,7 @@ class ProgressBar(keras.callbacks.Callback):
         self.bar.update()
 
     def on_epoch_end(self, epoch: int, logs: dict) -> None:
-        self.bar.set_postfix_str(f"epoch {epoch + 1}, validation accuracy {logs['val_accuracy']:.3f}")
+        self.bar.set_postfix_str(f"epoch {epoch + 1}, validation accuracy {of_the_groups(logs)['val_accuracy']:.3f}")
 
     def on_train_end(self, logs: dict | None = None) -> None:
         self.bar.close()
@@ -105,8 +108,8 @@ def _mirrored(kind: str):
 
 def fit(
     model: keras.Model,
-    train: tuple[np.ndarray, np.ndarray],
-    val: tuple[np.ndarray, np.ndarray],
+    train: tuple[np.ndarray, Targets],
+    val: tuple[np.ndarray, Targets],
     progress: Progress,
     *,
     head_epochs: int,
@@ -116,14 +119,24 @@ def fit(
     learning_rate: float,
     patience: int,
     seed: int,
+    weight_decay: float = 0.0,
+    averaging: float = 0.0,
+    norm_faces: int = 0,
+    auxiliary: float = 0.0,
 ) -> None:
     """Train the head alone for `head_epochs` at a constant rate, then everything for `epochs` by `warmup_cosine`.
 
-    `train` and `val` are images uint8 (n, 48, 48) with targets float32 (n, n_groups). The model is compiled
+    `train` and `val` are images uint8 (n, 48, 48) with targets float32 (n, n_groups); of a network with auxiliary
+    outputs, whose losses count `auxiliary` times, with targets of each by name. The model is compiled
     anew for each phase: which weights an optimizer moves is settled then. The second phase ends early when the
     validation loss has not been lower for `patience` epochs. Epochs that `progress` brings along are not done
     again: with one thread, what comes out is exactly that of a training that was never stopped. With TensorFlow,
     the history also goes to a folder `tensorboard` beside the log.
+
+    In the second phase, what is validated and saved is the moving average of the weights with the momentum
+    `averaging`, when that is above 0, with statistics `settle`d on `norm_faces` training faces, when these are.
+    Weights, but for those of normalisation and biases, decay by `weight_decay` times the learning rate a step
+    (Loshchilov and Hutter, "Decoupled weight decay regularization", 2019).
 
     A network that was built in `on_all_gpus` gets its share of each batch on each GPU. The last faces of `train` and
     of `val`, fewer than there are GPUs, are left out where they make no full share. Raises ValueError for a
@@ -134,7 +147,7 @@ def fit(
     if batch_size % devices:
         raise ValueError(f"batch_size={batch_size} cannot be shared out evenly: give a multiple of {devices}, the GPUs")
     # Keras stops at a share that is empty, or at a first batch with shares of two sizes.
-    train, val = ([array[: len(array) - len(array) % devices] for array in part] for part in (train, val))
+    train, val = (_take(part, slice(len(part[0]) - len(part[0]) % devices)) for part in (train, val))
     progress.read()
     tensorboard = progress.log.parent / "tensorboard"
     if not progress.history:
@@ -153,10 +166,17 @@ def fit(
         model.get_layer("backbone").trainable = phase == "everything"
         rate = head_learning_rate if phase == "head" else warmup_cosine(learning_rate, epochs * steps)
         with strategy.scope() if strategy else nullcontext():
-            model.compile(keras.optimizers.Adam(rate), "categorical_crossentropy", metrics=["accuracy"])
+            optimizer = keras.optimizers.Adam(rate)
+            if phase == "everything":
+                averages = {"use_ema": averaging > 0, "ema_momentum": averaging}
+                optimizer = keras.optimizers.Adam(rate, weight_decay=weight_decay or None, **averages)
+                optimizer.exclude_from_weight_decay(var_names=["bias", "beta", "gamma"])
+            model.compile(optimizer, **losses(model, auxiliary))
             if done > first:
                 progress.restore_optimizer(model)
         callbacks = [progress, keras.callbacks.LambdaCallback(on_epoch_end=stop_in_time)]
+        if phase == "everything" and (averaging or norm_faces):
+            callbacks.append(Averaging(train[0][:norm_faces], resumed=done > first))
         if keras.backend.backend() == "tensorflow":
             callbacks.append(keras.callbacks.TensorBoard(tensorboard, write_graph=False))
         model.fit(

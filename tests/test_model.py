@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 
 from ageclf.backend import keras
-from ageclf.model import augmentation, build_network
+from ageclf.model import (
+    augmentation,
+    build_network,
+    flip_averaged,
+    losses,
+    with_auxiliary_outputs,
+    without_augmentation,
+)
+from ageclf.weights import load_model
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +53,50 @@ def test_each_augmentation_acts_alone_and_repeats_with_its_seed(faces, change):
 def test_no_augmentation_changes_nothing(faces):
     unchanged = augmentation(flip=False, brightness=0, translation=0, rotation=0)(faces, training=True)
     np.testing.assert_array_equal(unchanged, faces)
+
+
+def test_without_augmentation_a_network_is_trained_on_faces_as_they_are(faces):
+    model = build_network(augment=augmentation(flip=False, translation=0, rotation=0))
+    plain = without_augmentation(model)
+    np.testing.assert_array_equal(plain.predict(faces, verbose=0), model.predict(faces, verbose=0))
+    inside, seen = plain.get_layer("rescale"), []
+    inside.call = lambda x, call=inside.call: (seen.append(np.asarray(x)), call(x))[1]
+    plain(faces, training=True)
+    model(faces, training=True)
+    np.testing.assert_array_equal(seen[0], faces)
+    assert not np.array_equal(seen[1], faces)
+
+
+@pytest.mark.parametrize("backbone", ["small", "EfficientNetV2B0"])
+def test_the_mean_over_face_and_mirror_image_survives_saving(faces, tmp_path, backbone):
+    model = build_network(backbone, 32, augment=augmentation())
+    flip_averaged(model).save(tmp_path / "flip.keras")
+    one, mirrored = (model.predict(x, verbose=0) for x in (faces, faces[:, :, ::-1]))
+    assert not np.allclose(one, mirrored, atol=1e-6)
+    averaged = load_model(tmp_path / "flip.keras")
+    np.testing.assert_allclose(averaged.predict(faces, verbose=0), (one + mirrored) / 2, atol=1e-6)
+    np.testing.assert_allclose(averaged.predict(faces[:1], verbose=0), (one + mirrored)[:1] / 2, atol=1e-6)
+
+
+def test_auxiliary_outputs_share_all_but_their_last_layer(faces):
+    model = build_network()
+    more = with_auxiliary_outputs(model)
+    told = more.predict(faces, verbose=0)
+    assert {name: values.shape for name, values in told.items()} == {
+        "probabilities": (8, 6),
+        "ages": (8, 117),
+        "gender": (8, 2),
+    }
+    np.testing.assert_array_equal(told["probabilities"], model.predict(faces, verbose=0))
+    more.get_layer("dense").kernel.assign(0 * more.get_layer("dense").kernel)
+    assert np.ptp(model.predict(faces, verbose=0), axis=0).max() == pytest.approx(0, abs=1e-7)
+
+
+def test_auxiliary_losses_are_weighted_and_the_groups_is_not():
+    assert losses(build_network(), 0.5) == {"loss": "categorical_crossentropy", "metrics": ["accuracy"]}
+    settings = losses(with_auxiliary_outputs(build_network()), 0.5)
+    assert settings["loss_weights"] == {"probabilities": 1.0, "ages": 0.5, "gender": 0.5}
+    assert settings["metrics"] == {"probabilities": ["accuracy"]}
 
 
 @pytest.mark.parametrize(("backbone", "own"), [("EfficientNetV2B0", False), ("EfficientNetV2S", True)])

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from tiny_training import FACES, PROVENANCE, SCHEDULE, Interrupted, faces, tiny_network, train
+from tiny_training import AVERAGED, FACES, PROVENANCE, SCHEDULE, Interrupted, faces, tiny_network, train
 
 from ageclf import progress, training
 from ageclf.backend import keras
-from ageclf.progress import Progress, epochs_since_best
+from ageclf.progress import Progress, epochs_since_best, of_the_groups
 from ageclf.weights import load_checkpoint
 
 SCRIPT = Path(__file__).with_name("tiny_training.py")
@@ -225,6 +225,19 @@ def test_a_cell_that_was_interrupted_and_is_run_again_goes_on(tmp_path):
     assert pd.read_csv(tmp_path / "tiny.csv")["epoch"].tolist() == [row["epoch"] for row in progress.history]
 
 
+def test_a_training_whose_averages_are_kept_goes_on_as_if_nothing_had_happened(tmp_path):
+    """In the state, weights and averages have changed places."""
+    settings = AVERAGED | {"head_epochs": 0, "epochs": 6, "patience": 6}
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "stopped", Interrupted, **settings)
+    ends = [train(tmp_path / name, **settings) for name in ("stopped", "undisturbed")]
+    for stopped, undisturbed in zip(*(model.get_weights() for model in ends), strict=True):
+        np.testing.assert_allclose(stopped, undisturbed, atol=1e-6)  # sums of two threads
+    logs = [training.read_history(tmp_path / name / "tiny.csv") for name in ("stopped", "undisturbed")]
+    assert [len(log) for log in logs] == [6, 6]
+    np.testing.assert_allclose(*logs, atol=1e-5)
+
+
 def test_epochs_are_counted_since_the_first_lowest_loss():
     def since(*losses: float) -> int:
         return epochs_since_best([{"val_loss": loss} for loss in losses])
@@ -233,3 +246,11 @@ def test_epochs_are_counted_since_the_first_lowest_loss():
     assert since(2.0) == since(2.0, 1.0) == since(float("nan")) == 0
     assert since(1.0, 2.0) == since(1.0, 1.0) == since(1.0, float("nan")) == since(float("nan"), float("nan")) == 1
     assert since(1.0, 0.5, 2.0, 3.0) == 2
+
+
+def test_the_groups_loss_and_accuracy_are_called_alike_with_auxiliary_outputs():
+    plain = {"loss": 1.0, "accuracy": 0.5, "val_loss": 1.5, "val_accuracy": 0.4}
+    assert of_the_groups(plain) == plain
+    several = {"loss": 3.0, "probabilities_loss": 1.0, "ages_loss": 2.0, "probabilities_accuracy": 0.5}
+    several |= {"val_loss": 3.5, "val_probabilities_loss": 1.5, "val_ages_loss": 2.0, "val_probabilities_accuracy": 0.4}
+    assert of_the_groups(several) == plain | {"ages_loss": 2.0, "val_ages_loss": 2.0}
