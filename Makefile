@@ -11,9 +11,10 @@ PIP := $(PYTHON) -m pip --disable-pip-version-check --quiet
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## */\1\t/p' Makefile | expand --tabs 16
 
-# Kernels that talk in the open warn of it, each of them.
+# No question about news at the first start; and kernels that talk in the open would warn of it, each of them.
 lab: $(INSTALLED)  ## open JupyterLab on the notebooks
-	$(PYTHON) -m jupyterlab --notebook-dir notebooks --KernelManager.transport_encryption=auto $(if $(filter 0,$(shell id -u)),--allow-root)
+	$(PYTHON) -m jupyterlab --notebook-dir notebooks --LabApp.app_settings_dir profiles/jupyterlab \
+	  --KernelManager.transport_encryption=auto $(if $(filter 0,$(shell id -u)),--allow-root)
 
 report: $(INSTALLED)  ## run all notebooks and write their report: make report [RUN=name] [DATA=path]
 	@$(PYTHON) -m ageclf report $(if $(RUN),--run '$(RUN)') $(if $(DATA),--data '$(DATA)')
@@ -29,7 +30,7 @@ test: $(INSTALLED)  ## lint, unit tests, all notebooks on the sample, every cell
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m pytest tests --ignore tests/system --numprocesses 2 --dist loadfile
 
-test-system: $(INSTALLED)  ## pages in a browser, a batch through Slurm (needs Debian's chromium, slurm-wlm, munge; root)
+test-system: $(INSTALLED)  ## pages and JupyterLab in a browser, a batch through Slurm (needs Debian's chromium, slurm-wlm, munge; root)
 	$(PYTHON) -m pytest tests/system
 
 bench: $(INSTALLED)  ## speed and memory, as ratios against a plain baseline

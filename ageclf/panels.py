@@ -15,7 +15,8 @@ from matplotlib.figure import Figure
 from ageclf import plots
 from ageclf.model import augmentation
 
-WHOLE = {"style": {"description_width": "initial"}, "layout": {"width": "auto"}}  # no description is cut off
+WHOLE = {"style": {"description_width": "initial"}}  # no description is cut off
+SNUG = WHOLE | {"layout": {"width": "auto"}}
 
 
 def augmentation_panel(images: np.ndarray, strengths: dict[str, float | bool], seed: int = 0) -> widgets.VBox:
@@ -50,7 +51,7 @@ def augmentation_panel(images: np.ndarray, strengths: dict[str, float | bool], s
 
 def _strength(name: str, strength: float | bool) -> widgets.Widget:
     if isinstance(strength, bool):
-        return widgets.Checkbox(strength, description=name, indent=False, **WHOLE)
+        return widgets.Checkbox(strength, description=name, indent=False, **SNUG)
     limits = {"min": 0, "max": max(0.5, strength), "step": 0.01}
     return widgets.FloatSlider(strength, **limits, description=name, continuous_update=False, **WHOLE)
 
@@ -64,9 +65,9 @@ def prediction_panel(
     true group only; either begins at the first page again.
     """
     predicted, found = probabilities.argmax(axis=1), np.arange(len(true))
-    mistakes = widgets.Checkbox(description="only mistakes", indent=False, **WHOLE)
+    mistakes = widgets.Checkbox(description="only mistakes", indent=False, **SNUG)
     codes = [("all", -1), *zip(names, range(len(names)), strict=True)]
-    group = widgets.Dropdown(options=codes, description="true group", **WHOLE)
+    group = widgets.Dropdown(options=codes, description="true group", **SNUG)
     page = widgets.IntSlider(1, 1, 1, description="page", continuous_update=False, **WHOLE)
     following, shown = widgets.Button(description="next faces"), widgets.HTML()
 
@@ -93,7 +94,8 @@ def prediction_panel(
 
 
 def _panel(controls: list[widgets.Widget], shown: widgets.HTML) -> widgets.VBox:
-    return widgets.VBox([widgets.HBox(controls, layout={"flex_flow": "row wrap"}), shown])
+    beside = widgets.HBox(controls, layout={"flex_flow": "row wrap", "grid_gap": "0 1.5em"})
+    return widgets.VBox([beside, shown])
 
 
 def picture(figure: Figure, said: str) -> str:
@@ -102,4 +104,5 @@ def picture(figure: Figure, said: str) -> str:
     figure.savefig(png, format="png")
     plt.close(figure)
     source, said = f"data:image/png;base64,{b64encode(png.getvalue()).decode()}", escape(said)
-    return f'<figure style="margin: 0"><figcaption>{said}</figcaption><img src="{source}" alt="{said}"></figure>'
+    shown = f'<img src="{source}" alt="{said}" style="max-width: 100%">'
+    return f'<figure style="margin: 0"><figcaption>{said}</figcaption>{shown}</figure>'

@@ -1,0 +1,139 @@
+"""JupyterLab as a person uses it, in headless Chromium: a notebook opened, all cells run from the menu, a slider moved.
+
+What it looked like is kept in reports/screenshots/.
+"""
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import nbformat
+import pytest
+from playwright.sync_api import Page, expect
+from sample_runs import environment
+
+import ageclf
+from ageclf.backend import keras
+from ageclf.groups import REFERENCE_EDGES, group_names
+from ageclf.model import build_network
+from ageclf.weights import save_checkpoint
+
+SCREENSHOTS = ageclf.ROOT / "reports" / "screenshots"
+PATIENCE = 90_000  # milliseconds; a notebook takes a tenth of that
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory) -> Path:
+    """A folder with copies of the notebooks and settings, and for 06 a network that was never trained."""
+    root = tmp_path_factory.mktemp("root")
+    for copied in ("notebooks", "profiles"):
+        shutil.copytree(ageclf.CHECKOUT / copied, root / copied)
+    keras.utils.set_random_seed(0)
+    known = {"groups": group_names(), "edges": list(REFERENCE_EDGES), "training_faces": []}
+    save_checkpoint(build_network(), root / "checkpoint" / "lab.keras", known)
+    return root
+
+
+@pytest.fixture(scope="module")
+def lab(root):
+    """The address of a JupyterLab as `make lab` starts it, on the copies, with nobody's settings."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{free.getsockname()[1]}"
+    own = ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")
+    own += ("JUPYTERLAB_SETTINGS_DIR", "JUPYTERLAB_WORKSPACES_DIR")
+    makefile = (ageclf.CHECKOUT / "Makefile").read_text()
+    options = re.search(r"-m jupyterlab (.+) \$\(if", makefile)[1].split()
+    options += ["--no-browser", f"--port={address.split(':')[-1]}", "--IdentityProvider.token="]
+    options += ["--allow-root"] if os.geteuid() == 0 else []
+    with (root / "server.log").open("w") as log:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "jupyterlab", *options],
+            cwd=root,
+            env=environment(root) | {name: str(root / name.lower()) for name in own},
+            stdout=log,
+            stderr=log,
+        )
+    while not answers(f"{address}/api/status"):
+        assert server.poll() is None, (root / "server.log").read_text()
+        time.sleep(0.2)
+    yield address
+    server.terminate()
+    server.wait()
+
+
+def answers(url: str) -> bool:
+    try:
+        return urllib.request.urlopen(url).status == 200
+    except urllib.error.URLError:
+        return False
+
+
+@pytest.fixture
+def page(browser, lab):
+    """A window that asks nobody but the server."""
+    page = browser.new_context(viewport={"width": 1400, "height": 1000}).new_page()
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    yield page
+    page.context.close()
+    assert [url for url in asked if not url.startswith((lab, "data:", "blob:"))] == []
+
+
+def run_all(page: Page, lab: str, path: Path) -> list[nbformat.NotebookNode]:
+    """Open a notebook, run all cells from the menu, save; return the outputs, with no error or warning among them."""
+    page.goto(f"{lab}/lab/tree/{path.name}?reset")
+    # The kernel's sign in the toolbar says "idle" too early, when there is none yet: what is run then is lost.
+    expect(page.get_by_role("button", name="Python 3 (ipykernel) | Idle")).to_be_visible(timeout=PATIENCE)
+    choose(page, "Run", "Run All Cells")
+    cells = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+    try:
+        expect(page.locator(".jp-InputPrompt", has_text=f"[{len(cells)}]:")).to_be_visible(timeout=PATIENCE)
+        page.keyboard.press("Control+s")
+        expect(page.locator(".jp-mod-current.jp-mod-dirty")).to_have_count(0)
+    finally:
+        keep(page, path.stem)
+    outputs = [output for cell in nbformat.read(path, as_version=4).cells for output in cell.get("outputs", [])]
+    assert [output for output in outputs if output.output_type == "error" or output.get("name") == "stderr"] == []
+    return outputs
+
+
+def choose(page: Page, *names: str) -> None:
+    """Choose an item of a menu."""
+    for name in names:
+        page.locator(f".lm-MenuBar-itemLabel:text-is('{name}'), .lm-Menu-itemLabel:text-is('{name}')").click()
+
+
+def keep(page: Page, name: str) -> None:
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=SCREENSHOTS / f"{name}.png")
+
+
+def test_a_notebook_runs_from_the_menu_and_nothing_pops_up(page, lab, root):
+    outputs = run_all(page, lab, root / "notebooks" / "01_black_edges.ipynb")
+    assert len([output for output in outputs if "image/png" in output.get("data", {})]) == 6
+    expect(page.locator(".Toastify__toast, .jp-Dialog")).to_have_count(0)  # no news, nothing to build
+
+
+def test_a_slider_is_moved_and_the_faces_below_it_are_others(page, lab, root):
+    run_all(page, lab, root / "notebooks" / "06_prediction.ipynb")
+    panel = page.locator(".jp-OutputArea-output", has=page.get_by_role("slider"))
+    panel.scroll_into_view_if_needed()
+    faces, said = panel.get_by_role("img"), panel.locator("figcaption")
+    expect(said).to_contain_text("Faces 1–6 of ")
+    before = faces.get_attribute("src")
+    panel.get_by_role("slider").press("ArrowRight")
+    expect(said).to_contain_text("Faces 7–12 of ")
+    assert faces.get_attribute("src") != before
+    keep(page, "06_prediction-panel")
+    choose(page, "Settings", "Theme", "JupyterLab Dark")
+    expect(page.locator("body")).to_have_attribute("data-jp-theme-light", "false")
+    expect(page.locator("#jupyterlab-splash")).to_have_count(0)
+    keep(page, "06_prediction-panel-dark")
