@@ -38,6 +38,11 @@ def write_aside(path: Path, write: Callable[[Path], object]) -> None:
         aside.unlink(missing_ok=True)
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write a text file in UTF-8 as `write_aside` does."""
+    write_aside(path, lambda aside: aside.write_text(text, encoding="utf-8"))
+
+
 def remove_asides(path: Path) -> None:
     """Remove what killed processes had half written for `path`."""
     for aside in path.parent.glob(".*"):

@@ -163,5 +163,4 @@ def by_setting(batch: Batch) -> dict[str, dict]:
 def write_comparison(compared: dict) -> None:
     """Write what `compare` returned as `comparison.json` into the batch's folder."""
     text = json.dumps(compared, indent=1, ensure_ascii=False, allow_nan=False)
-    path = ageclf.resolve(f"reports/{compared['batch']}/comparison.json")
-    ageclf.write_aside(path, lambda aside: aside.write_text(text, encoding="utf-8"))
+    ageclf.write_text(ageclf.resolve(f"reports/{compared['batch']}/comparison.json"), text)

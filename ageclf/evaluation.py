@@ -134,7 +134,7 @@ def write_results(folder: Path, predictions: pd.DataFrame, metrics: dict) -> Non
     """Write `predictions.parquet` and `metrics.json` into a run's folder, each aside and then renamed."""
     text = json.dumps(metrics, indent=1, ensure_ascii=False, allow_nan=False)
     ageclf.write_aside(folder / "predictions.parquet", lambda aside: predictions.to_parquet(aside, index=False))
-    ageclf.write_aside(folder / "metrics.json", lambda aside: aside.write_text(text, encoding="utf-8"))
+    ageclf.write_text(folder / "metrics.json", text)
 
 
 def read_results(run: str) -> tuple[pd.DataFrame, dict]:

@@ -109,7 +109,7 @@ def write(run: str, results: dict) -> None:
     `results` are those of `measure`, with `schema` (1) and the provenance of `answers` beside them.
     """
     text = json.dumps(results, indent=1, ensure_ascii=False, allow_nan=False)
-    ageclf.write_aside(ageclf.resolve(f"reports/{run}/leak.json"), lambda aside: aside.write_text(text, "utf-8"))
+    ageclf.write_text(ageclf.resolve(f"reports/{run}/leak.json"), text)
     for split in results["splits"]:
         for suffix in (".keras", ".json", ".training.npz"):
             _checkpoint(run, split).with_suffix(suffix).unlink(missing_ok=True)

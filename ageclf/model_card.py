@@ -18,7 +18,7 @@ BLOCK = re.compile(r"<!-- numbers: ([\w ]+) -->\n((?:(?!<!--).)*)<!-- end -->", 
 def write_numbers(card: Path = CARD, metrics: Path = RESULTS) -> None:
     """Write the numbers of a run into the blocks of a card, and leave its prose as it is. Raises as `fill` does."""
     text = fill(card.read_text(encoding="utf-8"), json.loads(metrics.read_text(encoding="utf-8")))
-    ageclf.write_aside(card, lambda aside: aside.write_text(text, encoding="utf-8"))
+    ageclf.write_text(card, text)
 
 
 def fill(card: str, results: dict) -> str:

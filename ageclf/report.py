@@ -115,7 +115,7 @@ def write_pages(folder: Path) -> list[Path]:
         }
         resources = {"report": {"run": run, "page": page, "pages": list(notebooks), "points": points}}
         html, _ = exporter.from_notebook_node(notebook, resources)
-        write_text(folder / f"{name}.html", html)
+        ageclf.write_text(folder / f"{name}.html", html)
     return [folder / f"{name}.html" for name in notebooks]
 
 
@@ -163,13 +163,8 @@ def write_index(reports: Path) -> Path:
         runs.append(read_report(folder) | {"folder": folder.name, "pages": pages})
     runs.sort(key=lambda run: run["started"], reverse=True)
     html = html_exporter().environment.get_template("runs.html.j2").render(runs=runs)
-    return write_text(reports / "index.html", html)
-
-
-def write_text(path: Path, text: str) -> Path:
-    """Write a text file in one go and return its path."""
-    ageclf.write_aside(path, lambda aside: aside.write_text(text, encoding="utf-8"))
-    return path
+    ageclf.write_text(reports / "index.html", html)
+    return reports / "index.html"
 
 
 def remove_run_outputs(folder: Path) -> None:

@@ -97,7 +97,7 @@ def describe(folder: Path, content: dict[str, Any], data: dict[str, Any]) -> Non
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "earlier": report.provenance(folder, previous) if previous else {},
     }
-    report.write_text(folder / "run.json", json.dumps(run, indent=1, ensure_ascii=False))
+    ageclf.write_text(folder / "run.json", json.dumps(run, indent=1, ensure_ascii=False))
 
 
 def execute(folder: Path, lock: IO[str], *calls: list[str]) -> None:

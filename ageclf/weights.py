@@ -81,14 +81,14 @@ def save_checkpoint(model: keras.Model, path: Path, provenance: dict) -> None:
     bare.set_weights(model.get_weights())
     ageclf.write_aside(path, bare.save)
     text = json.dumps(provenance | {"sha256": ageclf.sha256(path)}, indent=1, ensure_ascii=False)
-    ageclf.write_aside(path.with_suffix(".json"), lambda aside: aside.write_text(text, encoding="utf-8"))
+    ageclf.write_text(path.with_suffix(".json"), text)
 
 
 def amend_checkpoint(path: Path, **known: object) -> None:
     """Add what became known of a checkpoint later, such as its temperature, to the .json beside it."""
     beside = path.with_suffix(".json")
     text = json.dumps(json.loads(beside.read_text(encoding="utf-8")) | known, indent=1, ensure_ascii=False)
-    ageclf.write_aside(beside, lambda aside: aside.write_text(text, encoding="utf-8"))
+    ageclf.write_text(beside, text)
 
 
 def load_model(path: Path) -> keras.Model:

@@ -14,6 +14,12 @@ def run(*command: object, root: Path) -> subprocess.CompletedProcess:
     return subprocess.run(command, cwd=root, env=environment(root), capture_output=True, text=True)
 
 
+def run_ageclf(*arguments: object, root: Path) -> None:
+    """Run `python -m ageclf` as `run` does, to its end without an error."""
+    done = run("ageclf", *arguments, root=root)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def environment(root: Path) -> dict[str, str]:
     return {**os.environ, **SINGLE_THREAD, "AGECLF_ROOT": str(root), "AGECLF_DATA": "sample"}
 

@@ -16,7 +16,7 @@ import numpy as np
 import papermill
 import psutil
 import pytest
-from sample_runs import environment, run, run_cells_again
+from sample_runs import environment, run, run_ageclf, run_cells_again
 
 from ageclf.weights import load_model
 
@@ -70,8 +70,7 @@ def test_cells_whose_output_is_not_compared_say_why(path):
 @pytest.fixture(scope="module")
 def sample_report(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("root")
-    done = run("ageclf", "report", "--run", "sample", root=root)
-    assert done.returncode == 0, done.stdout + done.stderr
+    run_ageclf("report", "--run", "sample", root=root)
     return root / "reports" / "sample"
 
 

@@ -4,14 +4,13 @@ import json
 from pathlib import Path
 
 import pytest
-from sample_runs import run, run_cells_again
+from sample_runs import run_ageclf, run_cells_again
 
 
 @pytest.fixture(scope="module")
 def batch(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("root")
-    done = run("ageclf", "sweep", "--run", "sample-batch", root=root)
-    assert done.returncode == 0, done.stdout + done.stderr
+    run_ageclf("sweep", "--run", "sample-batch", root=root)
     return root / "reports" / "sample-batch"
 
 

@@ -6,6 +6,9 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from sample_runs import run_ageclf
+
+import ageclf
 
 SCRIPT = Path(__file__).with_name("slurm.sh")
 
@@ -22,8 +25,9 @@ def measures(reports: Path) -> dict[str, dict]:
     return {path.parent.name: json.loads(path.read_text())["measures"] for path in metrics}
 
 
-def test_a_batch_through_slurm_gives_the_same_numbers(reports, slurm, run_ageclf, tmp_path):
-    run_ageclf(tmp_path, "sweep", "--run", "sample-batch", "--profile", "profiles/slurm")
+def test_a_batch_through_slurm_gives_the_same_numbers(reports, slurm, tmp_path):
+    profile = ageclf.CHECKOUT / "profiles" / "slurm"
+    run_ageclf("sweep", "--run", "sample-batch", "--profile", profile, root=tmp_path)
     jobs = subprocess.check_output(["squeue", "--states=all", "--noheader", "--format=%T %k"], text=True)
     done = Counter(job.split("_wildcards_")[0] for job in jobs.splitlines())
     assert (done["COMPLETED rule_04_training"], done["COMPLETED rule_05_evaluation"]) == (4, 4), jobs
