@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import ageclf
-from ageclf import model_card, report, runs, sweeps
+from ageclf import model_card, pages, runs, sweeps
 
 
 def main() -> int:
@@ -41,8 +41,8 @@ def main() -> int:
         if arguments.command == "sweep-plan":
             print(*sweeps.plan_sweep(arguments.run, arguments.data), sep="\n")
         elif arguments.command == "pages":
-            report.write_pages(ageclf.ROOT / "reports" / arguments.run)
-            report.write_index(ageclf.ROOT / "reports")
+            pages.write_pages(ageclf.ROOT / "reports" / arguments.run)
+            pages.write_index(ageclf.ROOT / "reports")
         elif arguments.command == "clean-training":
             print("removed:", *runs.clean_training(arguments.run), sep="\n  ")
         elif arguments.command == "export":

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 import ageclf
-from ageclf import __main__, report, runs
+from ageclf import __main__, pages, runs
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_clean_reports_removes_only_what_runs_wrote(command, tmp_path):
         {"run": "sample", "parameters": {"04_training": {}}},
         {"name": "sample", "sha256": "0", "synthetic": True, "rows": 1},
     )
-    report.write_index(folder.parent)
+    pages.write_index(folder.parent)
     for name in ("sample/04_training.ipynb", "sample/notes.txt", "lab/metrics.json", "paper.pdf", ".sample.lock"):
         (folder.parent / name).parent.mkdir(exist_ok=True)
         (folder.parent / name).touch()
