@@ -8,7 +8,7 @@ from pathlib import Path
 import ageclf
 
 try:
-    from ageclf import model_card, report, runs, sweeps
+    from ageclf import model_card, pages, runs, sweeps
 except ModuleNotFoundError as error:
     sys.exit(f"error: {sys.executable} has no {error.name}; use make, or `source .venv/bin/activate` after it")
 except KeyboardInterrupt:  # the imports take seconds
@@ -55,8 +55,8 @@ def main() -> int:
         if arguments.command == "sweep-plan":
             print(*sweeps.plan_sweep(arguments.run, arguments.data), sep="\n")
         elif arguments.command == "pages":
-            report.write_pages(ageclf.ROOT / "reports" / arguments.run)
-            report.write_index(ageclf.ROOT / "reports")
+            pages.write_pages(ageclf.ROOT / "reports" / arguments.run)
+            pages.write_index(ageclf.ROOT / "reports")
         elif arguments.command == "clean-training":
             print("removed:", *runs.clean_training(arguments.run), sep="\n  ")
         elif arguments.command == "export":

@@ -1,15 +1,12 @@
-"""Pages from executed notebooks, and the index of all runs: HTML that loads nothing from anywhere."""
+"""What a run left in its folder: the notebooks it executed, what failed, which code ran; and its removal."""
 
 import contextlib
-import re
 import shutil
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import nbformat
-import papermill
-from nbconvert import HTMLExporter
 from nbformat import NotebookNode
 
 import ageclf
@@ -18,7 +15,6 @@ import ageclf
 RUN_FILES = ("comparison.json", "leak.json", "metrics.json", "network.json", "network.keras", "predictions.parquet")
 RUN_FILES += ("photos.csv", "snakemake.log", "suspects.csv", "training.csv")
 RUN_FOLDERS = (".snakemake", "leak", "tensorboard")
-
 
 STOPPED = "stopped without an error: killed, or out of memory; snakemake.log of the run may say more"
 
@@ -97,81 +93,6 @@ def provenance(folder: Path, run: dict[str, Any]) -> dict[str, dict[str, Any]]:
     unknown = {"commit": None, "versions": {}}
     notebooks = executed(folder, run)
     return {name: now if is_new(nb, run) else run["earlier"].get(name, unknown) for name, nb in notebooks.items()}
-
-
-def write_pages(folder: Path) -> list[Path]:
-    """Write <notebook>.html for every executed notebook of a run, each one file, and return their paths.
-
-    A page of a notebook that is no longer there is removed. Raises FileNotFoundError where there is no run.json.
-    """
-    run = read_report(folder)
-    notebooks, code, exporter = executed(folder, run), provenance(folder, run), html_exporter()
-    points = [point for point in run.get("points", {}) if (folder / point / "05_evaluation.html").exists()]
-    for name in run["parameters"].keys() - notebooks.keys():
-        (folder / f"{name}.html").unlink(missing_ok=True)
-    for name, notebook in notebooks.items():
-        describe_figures(notebook)
-        page = {
-            "name": name,
-            "title": title(notebook),
-            "parameters": parameters(folder / f"{name}.ipynb", notebook, run),
-            "duration": notebook.metadata.papermill.duration,
-            "ended": notebook.metadata.papermill.end_time,
-            "earlier": not is_new(notebook, run),
-            **code[name],
-        }
-        resources = {"report": {"run": run, "page": page, "pages": list(notebooks), "points": points}}
-        html, _ = exporter.from_notebook_node(notebook, resources)
-        ageclf.write_text(folder / f"{name}.html", html)
-    return [folder / f"{name}.html" for name in notebooks]
-
-
-def html_exporter() -> HTMLExporter:
-    """Return nbconvert's exporter with the template of this package: no code, no prompts, progress bars folded."""
-    return HTMLExporter(
-        template_name="report",
-        extra_template_basedirs=[str(Path(__file__).parent / "templates")],
-        exclude_input=True,
-        exclude_input_prompt=True,
-        exclude_output_prompt=True,
-        exclude_anchor_links=True,
-        preprocessors=["nbconvert.preprocessors.CoalesceStreamsPreprocessor"],
-    )
-
-
-def title(notebook: NotebookNode) -> str:
-    """Return the notebook's first heading."""
-    text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
-    return re.search(r"^# (.+)$", text, re.MULTILINE)[1]
-
-
-def describe_figures(notebook: NotebookNode) -> None:
-    """Give the cells without an alternative text for their figures the nearest heading above, in place."""
-    heading = ""
-    for cell in notebook.cells:
-        if cell.cell_type == "markdown":
-            heading = (re.findall(r"^#+ (.+)$", cell.source, re.MULTILINE) or [heading])[-1]
-        else:
-            cell.metadata.setdefault("alt", f"Figure: {heading}")
-
-
-def parameters(path: Path, notebook: NotebookNode, run: dict[str, Any]) -> list[tuple[str, Any, str]]:
-    """Return name, value and explanation of each parameter that the notebook ran with."""
-    given = {**notebook.metadata.papermill.parameters, "data": run["data"]["name"]}
-    known = papermill.inspect_notebook(path)
-    return [(name, given.get(name, known[name]["default"].strip("\"'")), known[name]["help"]) for name in known]
-
-
-def write_index(reports: Path) -> Path:
-    """Write index.html, a table of all runs below `reports`, newest first, and return its path."""
-    runs = []
-    for folder in (path.parent for path in reports.glob("*/run.json")):
-        pages = [page.stem for page in sorted(folder.glob("*.html"))]
-        runs.append(read_report(folder) | {"folder": folder.name, "pages": pages})
-    runs.sort(key=lambda run: run["started"], reverse=True)
-    html = html_exporter().environment.get_template("runs.html.j2").render(runs=runs)
-    ageclf.write_text(reports / "index.html", html)
-    return reports / "index.html"
 
 
 def remove_run_outputs(folder: Path) -> None:

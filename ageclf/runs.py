@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import ageclf
-from ageclf import reading, report
+from ageclf import pages, reading, report
 from ageclf.run_files import read_run
 
 CHECKOUT = ageclf.CHECKOUT
@@ -34,8 +34,8 @@ def make_report(name: str | None = None, data: str | None = None) -> tuple[Path,
         # A checkpoint is no output of the rule: Snakemake cannot miss it.
         trained = (ageclf.ROOT / "checkpoint" / f"{name}.keras").exists()
         execute(folder, lock, ["--cores", "all", *([] if trained else ["--forcerun", "04_training"])])
-        report.write_pages(folder)
-        report.write_index(folder.parent)
+        pages.write_pages(folder)
+        pages.write_index(folder.parent)
     return folder, report.failures(folder)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 import ageclf
-from ageclf import report, runs
+from ageclf import pages, report, runs
 from ageclf.batches import read_batch
 from ageclf.run_files import COMPARISON, read_defaults
 
@@ -42,8 +42,8 @@ def make_sweep(
         with contextlib.suppress(OSError):  # not there, or trainings that were stopped are in it
             (ageclf.ROOT / "checkpoint" / name).rmdir()
         for place in places:
-            report.write_pages(place)
-        report.write_index(folder.parent)
+            pages.write_pages(place)
+        pages.write_index(folder.parent)
     return folder, report.failures(folder)
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 from skimage.data import astronaut
 
 import ageclf
-from ageclf import __main__, report, runs
+from ageclf import __main__, pages, runs
 from ageclf.groups import group_names
 from ageclf.model import build_network
 from ageclf.weights import save_checkpoint
@@ -105,7 +105,7 @@ def test_clean_reports_removes_only_what_runs_wrote(command, tmp_path):
         {"run": "sample", "parameters": {"04_training": {}}},
         {"name": "sample", "sha256": "0", "synthetic": True, "rows": 1},
     )
-    report.write_index(folder.parent)
+    pages.write_index(folder.parent)
     for name in ("sample/04_training.ipynb", "sample/notes.txt", "lab/metrics.json", "paper.pdf", ".sample.lock"):
         (folder.parent / name).parent.mkdir(exist_ok=True)
         (folder.parent / name).touch()

@@ -73,6 +73,13 @@ def test_cells_whose_output_is_not_compared_say_why(path):
             assert "not compared" in cell.source.splitlines()[0]
 
 
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_captions_in_a_notebook_are_told_apart(path):
+    given = [cell.metadata.get("caption", []) for cell in code_cells(path)]
+    captions = [caption for words in given for caption in ([words] if isinstance(words, str) else words)]
+    assert len(set(captions)) == len(captions)
+
+
 @pytest.fixture(scope="module")
 def sample_report(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("root")
@@ -85,6 +92,15 @@ def test_every_notebook_runs_on_the_sample(sample_report):
     assert [path.stem for path in sorted(sample_report.glob("*.ipynb"))] == names
     assert [path.stem for path in sorted(sample_report.glob("*.html"))] == names
     assert not (sample_report / "failed").exists()
+
+
+def test_every_figure_has_a_caption_and_an_alternative_text_of_its_own(sample_report):
+    for path in sorted(sample_report.glob("*.ipynb")):
+        for cell in code_cells(path):
+            drawn = sum("image/png" in output.get("data", {}) for output in cell.outputs)
+            for key in ("caption", "alt") if drawn else ():
+                words = cell.metadata.get(key, [])
+                assert drawn == len([words] if isinstance(words, str) else words), f"{path.stem}, {cell.id}: {key}"
 
 
 def test_the_measures_are_laid_out_as_documented(sample_report):
