@@ -70,6 +70,19 @@ def test_the_answer_about_brightness_is_that_of_the_recorded_batch():
     assert ([value > 0 for value in difference["by_seed"]].count(True), difference["p"]) == (1, 1.0)
 
 
+def test_the_answer_about_augmentation_is_that_of_the_recorded_batch():
+    compared = json.loads((ageclf.CHECKOUT / "docs" / "augmentation" / "comparison.json").read_text(encoding="utf-8"))
+    assert (compared["part"], compared["data"]["sha256"]) == ("val", METRICS["data"]["sha256"])
+    spread = settings_frame(compared).iloc[:, 0]
+    gains = {row["setting"]: percent(row).replace(" %", " points") for row in compared["differences"]}
+    for setting, written in spread.items():
+        name = setting.removeprefix("augmentation ").replace("+", "+ ")
+        assert row(name) == [written, gains.get(setting, "")]
+    sure = [row["setting"] for row in compared["differences"] if row["p_holm"] < 0.001]
+    assert sure == ["augmentation flip", "augmentation +translation"]
+    assert all(row["p_holm"] > 0.05 for row in compared["differences"] if row["setting"] not in sure)
+
+
 def test_the_worst_slices_and_the_calibration_are_those_of_the_recorded_run():
     text = " ".join(README.split())
     for row in METRICS["slices"]["group × gender × ethnicity"][:3]:
