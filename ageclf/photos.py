@@ -18,6 +18,7 @@ from ageclf.utkface import shrink
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".heic", ".heif", ".gif")
 FORMATS = "JPEG, PNG, WebP or HEIC"
 MAX_PIXELS = 64_000_000  # 200 MB as they are decoded
+TOO_LARGE = f"more than {MAX_PIXELS // 10**6} million pixels; make it smaller first"
 # Where UTKFace's crop lies about the square that the cascade finds: medians of 59 of its crops, each in a wide black
 # border, found in 61. The quartiles of the side are 0.95 and 1.04, those of the shift 0.08 and 0.10.
 CROP_SIDE, CROP_DOWN = 0.98, 0.09  # of the square's side, of the crop's side
@@ -57,27 +58,28 @@ def read_photo(path: str | Path) -> np.ndarray:
         _refuse(picture)
         picture.load()
     except Image.DecompressionBombError:
-        raise _too_large() from None
+        raise ValueError(TOO_LARGE) from None
     except UnidentifiedImageError:
         plugin = path.suffix.lower() in (".heic", ".heif") and not _read_heic()
         remedy = "pip install pillow-heif" if plugin else f"photos are {FORMATS}; get the file again"
         raise ValueError(f"not a picture that can be read; {remedy}") from None
-    except (OSError, SyntaxError) as error:  # whatever a damaged file leads to
+    except ValueError:
+        raise
+    except Exception as error:  # whatever a damaged file leads to
         raise ValueError(f"cut short or damaged ({' '.join(str(error).split())}); get the file again") from None
     if picture.mode.startswith("I"):  # 16 bits a pixel, which `convert` would cut off at 255
         picture = Image.fromarray((np.asarray(picture) // 257).astype(np.uint8))
-    return np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
+    upright = ImageOps.exif_transpose(picture)
+    if upright.has_transparency_data:  # what is seen through is white, as on paper
+        upright = Image.alpha_composite(Image.new("RGBA", upright.size, "white"), upright.convert("RGBA"))
+    return np.asarray(upright.convert("RGB"))
 
 
 def _refuse(picture: Image.Image) -> None:
     if picture.format == "GIF" or (picture.format in ("PNG", "WEBP") and getattr(picture, "is_animated", False)):
         raise ValueError(f"{picture.format} with {picture.n_frames} pictures; save the one you mean as JPEG or PNG")
     if picture.width * picture.height > MAX_PIXELS:
-        raise _too_large(f"{picture.width:,}×{picture.height:,} pixels, ")
-
-
-def _too_large(size: str = "") -> ValueError:
-    return ValueError(f"{size}more than {MAX_PIXELS // 10**6} million pixels; make it smaller first")
+        raise ValueError(f"{picture.width:,}×{picture.height:,} pixels, {TOO_LARGE}")
 
 
 @cache

@@ -78,6 +78,10 @@ def test_other_kinds_of_colour_are_read(astronaut, tmp_path):
     assert np.abs(photos.read_photo(tmp_path / "cmyk.jpg").astype(int) - np.asarray(astronaut)).mean() < 8
     astronaut.quantize(64).save(tmp_path / "palette.png", transparency=0)
     assert photos.read_photo(tmp_path / "palette.png").shape == (512, 512, 3)
+    clear = astronaut.convert("RGBA")
+    clear.putalpha(0)
+    clear.save(tmp_path / "clear.png")
+    assert photos.read_photo(tmp_path / "clear.png").min() == 255, "white, as on paper"
 
 
 def write_odd_files(folder: Path, astronaut: Image.Image) -> dict[str, str]:
