@@ -196,6 +196,10 @@ def as_json(table: pd.DataFrame, problems: pd.DataFrame, checkpoint: Path, known
         }
         for _, row in table.iterrows()
     ]
-    about = {"checkpoint": checkpoint.name, "synthetic": of_drawn_faces(known), "threshold": known.get("threshold")}
-    content = {"schema": 1, **about, "faces": faces, "problems": problems.to_dict("records")}
-    return json.dumps(content, indent=1, ensure_ascii=False)
+    about = {
+        "schema": 1,
+        "checkpoint": checkpoint.name,
+        "synthetic": of_drawn_faces(known),
+        "threshold": known.get("threshold"),
+    }
+    return json.dumps(about | {"faces": faces, "problems": problems.to_dict("records")}, indent=1, ensure_ascii=False)
