@@ -31,7 +31,7 @@ def list_photos(paths: Iterable[str | Path]) -> list[Path]:
 
     A path that there is not is returned as it is, and a folder without a picture too: `tell` says so.
     """
-    found: list[Path] = []
+    found = []
     for path in map(Path, paths):
         inside = path.iterdir() if path.is_dir() else []
         pictures = (file for file in inside if file.suffix.lower() in ENDINGS and not file.name.startswith("."))
@@ -60,8 +60,8 @@ def read_photo(path: str | Path) -> np.ndarray:
     except Image.DecompressionBombError:
         raise ValueError(TOO_LARGE) from None
     except UnidentifiedImageError:
-        plugin = path.suffix.lower() in (".heic", ".heif") and not _read_heic()
-        remedy = "pip install pillow-heif" if plugin else f"photos are {FORMATS}; get the file again"
+        lacks_plugin = path.suffix.lower() in (".heic", ".heif") and not _read_heic()
+        remedy = "pip install pillow-heif" if lacks_plugin else f"photos are {FORMATS}; get the file again"
         raise ValueError(f"not a picture that can be read; {remedy}") from None
     except ValueError:
         raise
@@ -105,8 +105,8 @@ def find_faces(photo: np.ndarray) -> np.ndarray:
     border = max(grey.shape) // 4  # a face that fills the photo is not found without
     grey = cv2.copyMakeBorder(grey, border, border, border, border, cv2.BORDER_CONSTANT, value=0)
     boxes = _cascade().detectMultiScale(grey, scaleFactor=1.1, minNeighbors=8, minSize=(30, 30))
-    boxes = np.reshape(np.asarray(boxes, dtype=float), (-1, 4)) - [border, border, 0, 0]
-    boxes = (boxes / shrunk).round().astype(int)
+    boxes = (np.reshape(np.asarray(boxes, float), (-1, 4)) - [border, border, 0, 0]) / shrunk
+    boxes = boxes.round().astype(int)
     return boxes[np.lexsort((boxes[:, 1], boxes[:, 0]))]
 
 
@@ -121,8 +121,7 @@ def crop_face(photo: np.ndarray, box: np.ndarray) -> np.ndarray:
     """
     left, top, width, height = (float(value) for value in box)
     side = CROP_SIDE * width
-    corner = (left + width / 2 - side / 2, top + height / 2 + CROP_DOWN * side - side / 2)
-    first = np.floor(corner).astype(int)
+    first = np.floor([left + (width - side) / 2, top + (height - side) / 2 + CROP_DOWN * side]).astype(int)
     size = max(1, round(side))
     crop = np.zeros((size, size, 3), np.uint8)
     inside = [slice(max(0, start), max(0, start + size)) for start in first[::-1]]
@@ -172,7 +171,7 @@ def tell(paths: Iterable[Path], model: Any, known: dict[str, Any]) -> tuple[pd.D
 
 
 def of_drawn_faces(known: dict[str, Any]) -> bool:
-    """Return whether a checkpoint was trained on the drawn sample, by what `weights.load_checkpoint` knows of it."""
+    """Return whether a checkpoint was trained on the drawn sample, by what `weights.load_checkpoint` knows."""
     return bool((known.get("data") or {}).get("synthetic"))
 
 
@@ -196,10 +195,6 @@ def as_json(table: pd.DataFrame, problems: pd.DataFrame, checkpoint: Path, known
         }
         for _, row in table.iterrows()
     ]
-    about = {
-        "schema": 1,
-        "checkpoint": checkpoint.name,
-        "synthetic": of_drawn_faces(known),
-        "threshold": known.get("threshold"),
-    }
+    synthetic, threshold = of_drawn_faces(known), known.get("threshold")
+    about = {"schema": 1, "checkpoint": checkpoint.name, "synthetic": synthetic, "threshold": threshold}
     return json.dumps(about | {"faces": faces, "problems": problems.to_dict("records")}, indent=1, ensure_ascii=False)
