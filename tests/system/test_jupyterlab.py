@@ -49,7 +49,7 @@ def lab(root):
         address = f"http://127.0.0.1:{free.getsockname()[1]}"
     own = ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")
     own += ("JUPYTERLAB_SETTINGS_DIR", "JUPYTERLAB_WORKSPACES_DIR")
-    makefile = (ageclf.CHECKOUT / "Makefile").read_text()
+    makefile = (ageclf.CHECKOUT / "Makefile").read_text().replace("\\\n", "")
     options = re.search(r"-m jupyterlab (.+) \$\(if", makefile)[1].split()
     options += ["--no-browser", f"--port={address.split(':')[-1]}", "--IdentityProvider.token="]
     options += ["--allow-root"] if os.geteuid() == 0 else []
