@@ -176,7 +176,8 @@ def fit(
                 progress.restore_optimizer(model)
         callbacks = [progress, keras.callbacks.LambdaCallback(on_epoch_end=stop_in_time)]
         if phase == "everything" and (averaging or norm_faces):
-            callbacks.append(Averaging(train[0][:norm_faces], resumed=done > first))
+            drawn = np.random.default_rng(seed).permutation(len(train[0]))[:norm_faces]  # files may be in order of age
+            callbacks.append(Averaging(train[0][drawn], resumed=done > first))
         if keras.backend.backend() == "tensorflow":
             callbacks.append(keras.callbacks.TensorBoard(tensorboard, write_graph=False))
         model.fit(

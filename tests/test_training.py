@@ -74,3 +74,14 @@ def test_the_head_is_trained_first_while_the_backbone_stays(tmp_path):
     everything = train(tmp_path / "both", epochs=1)
     assert training.read_history(tmp_path / "both" / "tiny.csv").index.tolist() == [1, 2, 3]
     assert not np.array_equal(weights(everything, "backbone"), weights(before, "backbone"))
+
+
+def test_statistics_settle_on_faces_from_everywhere_in_the_file(tmp_path, monkeypatch):
+    """UTKFace's CSV is in order of age: the first faces would be infants alone."""
+    seen, made = [], training.Averaging
+    monkeypatch.setattr(training, "Averaging", lambda images, resumed: (seen.append(images), made(images, resumed))[1])
+    train(tmp_path, head_epochs=0, epochs=1, norm_faces=12)
+    (images,) = seen
+    positions = [int(np.flatnonzero((FACES[0][0] == image).all(axis=(1, 2)))[0]) for image in images]
+    assert len(set(positions)) == 12
+    assert max(positions) >= 12
