@@ -26,11 +26,11 @@ MODULES = {
     "02_brightness": f"{FACES} {NETWORK} images {MODEL} plots splitting",
     "03_augmentation": f"{FACES} {NETWORK} {MODEL} panels plots",
     "04_training": f"{FACES} {NETWORK} {TRAINING} calibration images measures quality splitting",
-    "05_evaluation": f"{FACES} {NETWORK} {MEASURES} baselines evaluation_plots images plots tables",
+    "05_evaluation": f"{FACES} {NETWORK} {MEASURES} {MODEL} baselines evaluation_plots images plots tables",
     "06_prediction": f"{FACES} {NETWORK} {MEASURES} {MODEL} images panels photo_plots photos plots",
     "07_calibration": f"{FACES} {MEASURES} evaluation_plots groups images plots tables",
     "08_slices": f"{FACES} {NETWORK} {MEASURES} evaluation_plots gradcam images plots tables",
-    "09_robustness": f"{FACES} {NETWORK} {MEASURES} evaluation_plots images plots robustness tables",
+    "09_robustness": f"{FACES} {NETWORK} {MEASURES} {MODEL} evaluation_plots images plots robustness tables",
     "10_groups": f"{FACES} {MEASURES} evaluation_plots groupings groups images plots tables",
     "11_comparison": f"{FACES} {MEASURES} comparison comparison_plots groups images paired plots report tables",
 }

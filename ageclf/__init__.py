@@ -98,6 +98,6 @@ def code() -> dict[str, str | dict[str, str] | None]:
         commit = subprocess.run(describe, cwd=CHECKOUT, capture_output=True, text=True).stdout.strip() or None
     except FileNotFoundError:  # no git on this machine
         commit = None
-    packages = ("keras", "numpy", "pandas", "scikit-learn", "tensorflow")
-    versions = {package: importlib.metadata.version(package) for package in packages}
+    packages = ("jax", "keras", "numpy", "pandas", "scikit-learn", "tensorflow")  # one backend may be missing
+    versions = {one.name: one.version for package in packages for one in importlib.metadata.distributions(name=package)}
     return {"commit": commit, "versions": {"python": platform.python_version(), **versions}}

@@ -43,7 +43,7 @@ def answers(
     """
     # Keras takes seconds to import, and most runs leave this study out.
     from ageclf.backend import keras
-    from ageclf.model import augmentation, build_network
+    from ageclf.model import augmentation, build_network, predict_probabilities
     from ageclf.progress import Progress
     from ageclf.training import fit
     from ageclf.weights import load_model
@@ -59,7 +59,7 @@ def answers(
     train, val, test = (parts == part for part in PARTS)
     seen = [(images[part], targets[part]) for part in (train, val)]
     fit(model, *seen, progress, **schedule, head_epochs=0, head_learning_rate=0.0, patience=schedule["epochs"])
-    kept = load_model(checkpoint).predict(images[test, ..., np.newaxis], batch_size=256, verbose=0)
+    kept = predict_probabilities(load_model(checkpoint), images[test])
     answered = np.full(len(parts), -1)
     answered[test] = kept.argmax(axis=1)
     return answered

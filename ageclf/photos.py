@@ -13,6 +13,7 @@ import pandas as pd
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ageclf.calibration import scale
+from ageclf.model import predict_probabilities
 from ageclf.utkface import shrink
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".heic", ".heif", ".gif")
@@ -158,9 +159,8 @@ def tell(paths: Iterable[Path], model: Any, known: dict[str, Any]) -> tuple[pd.D
             faces.append(crop_face(photo, box))
     table = pd.DataFrame(rows, columns=["photo", "face", *BOX])
     probabilities = np.zeros((0, len(known["groups"])))
-    if faces:  # Keras refuses to predict nothing
-        told = model.predict(np.stack(faces)[..., np.newaxis], batch_size=256, verbose=0)
-        probabilities = scale(told, known.get("temperature") or 1.0)
+    if faces:
+        probabilities = scale(predict_probabilities(model, np.stack(faces)), known.get("temperature") or 1.0)
     confidence, threshold = probabilities.max(axis=1, initial=0), known.get("threshold")
     table["group"] = np.asarray(known["groups"])[probabilities.argmax(axis=1)]
     table["probability"] = confidence

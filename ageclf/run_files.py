@@ -43,6 +43,7 @@ CHOICES = {
     "backbone": ("small", *(f"EfficientNetV2{size}" for size in ("B0", "B1", "B2", "B3", "S", "M", "L"))),
     "on_bad_rows": ("raise", "drop"),
     "part": ("train", "val", "test", "all"),
+    "precision": ("float32", "mixed_bfloat16"),
 }
 
 

@@ -75,9 +75,12 @@ def save_checkpoint(model: keras.Model, path: Path, provenance: dict) -> None:
 
     `provenance` is what a reader of the weights must know: groups, data, split, hashes of the training
     faces. The .json also gets the `sha256` of the .keras, which tells whether the two belong together. No
-    optimizer state is stored: that belongs to a training run, not to a checkpoint.
+    optimizer state is stored: that belongs to a training run, not to a checkpoint. A network that was trained in mixed
+    precision answers in float32 from here on: its weights have always been that.
     """
-    bare = model.__class__.from_config(model.get_config())
+    described = json.loads(model.to_json().replace("mixed_bfloat16", "float32"))
+    described.pop("compile_config", None)  # what an optimizer's state would come with
+    bare = keras.saving.deserialize_keras_object(described)
     bare.set_weights(model.get_weights())
     ageclf.write_aside(path, bare.save)
     text = json.dumps(provenance | {"sha256": ageclf.sha256(path)}, indent=1, ensure_ascii=False)

@@ -9,6 +9,7 @@ from ageclf.model import (
     build_network,
     flip_averaged,
     losses,
+    predict_probabilities,
     with_auxiliary_outputs,
     without_augmentation,
 )
@@ -53,6 +54,15 @@ def test_each_augmentation_acts_alone_and_repeats_with_its_seed(faces, change):
 def test_no_augmentation_changes_nothing(faces):
     unchanged = augmentation(flip=False, brightness=0, translation=0, rotation=0)(faces, training=True)
     np.testing.assert_array_equal(unchanged, faces)
+
+
+@pytest.mark.parametrize("n", [1, 3, 8])
+def test_predicting_by_the_piece_gives_what_keras_predicts(faces, n):
+    model = build_network(augment=augmentation())
+    images = faces[:n, ..., 0].astype("uint8")
+    told = predict_probabilities(model, images, at_once=3)
+    assert (told.shape, told.dtype) == ((n, 6), "float32")
+    np.testing.assert_allclose(told, model.predict(images[..., None], verbose=0), atol=1e-6)
 
 
 def test_without_augmentation_a_network_is_trained_on_faces_as_they_are(faces):

@@ -38,7 +38,7 @@ class Network:
     def __init__(self):
         self.asked = []
 
-    def predict(self, faces: np.ndarray, batch_size: int, verbose: int) -> np.ndarray:
+    def predict_on_batch(self, faces: np.ndarray) -> np.ndarray:
         self.asked.append(len(faces))
         probabilities = np.full((len(faces), 6), 0.02)
         probabilities[np.arange(len(faces)), (faces.mean(axis=(1, 2, 3)) // 43).astype(int)] = 0.9

@@ -15,7 +15,7 @@ import pytest
 import ageclf
 from ageclf import weights
 from ageclf.backend import keras
-from ageclf.model import augmentation, build_network
+from ageclf.model import augmentation, build_network, flip_averaged
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -52,6 +52,22 @@ def test_what_becomes_known_later_joins_the_provenance(tmp_path):
     weights.amend_checkpoint(path, temperature=1.5)
     _, known = weights.load_checkpoint(path)
     assert (known["seed"], known["temperature"]) == (1, 1.5)
+
+
+def test_a_network_trained_in_mixed_precision_answers_in_float32_once_saved(tmp_path):
+    plain = flip_averaged(build_network(image_size=16, augment=augmentation()))
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        mixed = flip_averaged(build_network(image_size=16, augment=augmentation()))
+    finally:
+        keras.config.set_dtype_policy("float32")
+    mixed.set_weights(plain.get_weights())
+    weights.save_checkpoint(mixed, tmp_path / "a.keras", {"groups": GROUPS})
+    kept, _ = weights.load_checkpoint(tmp_path / "a.keras")
+    images = np.random.default_rng(0).integers(0, 256, (4, 48, 48, 1)).astype("uint8")
+    expected, rough, told = (network.predict_on_batch(images) for network in (plain, mixed, kept))
+    np.testing.assert_allclose(told, expected, atol=1e-6)
+    assert np.abs(rough - expected).max() > 1e-4
 
 
 def test_auto_prefers_the_checkpoint_of_the_run_then_the_shipped_one(tmp_path, monkeypatch):

@@ -1,0 +1,52 @@
+"""Two steps of the whole recipe on JAX where no TensorFlow is: KERAS_BACKEND=jax python tests/jax_training.py FOLDER
+
+Leaves in the folder the checkpoint, the faces and what the network answers to them, and fails when anything asks for
+TensorFlow.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+
+class NoTensorFlow:
+    """An import hook: this machine has none."""
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+        if name.partition(".")[0] == "tensorflow":
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+
+def main(folder: Path) -> None:
+    sys.meta_path.insert(0, NoTensorFlow())
+    from ageclf import training
+    from ageclf.backend import keras
+    from ageclf.model import (
+        augmentation,
+        build_network,
+        flip_averaged,
+        predict_probabilities,
+        with_auxiliary_outputs,
+    )
+    from ageclf.progress import Progress
+    from ageclf.targets import N_AGES
+    from ageclf.weights import load_checkpoint
+
+    keras.utils.set_random_seed(1)
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (16, 48, 48)).astype("uint8")
+    widths = {"probabilities": 6, "ages": N_AGES, "gender": 2}
+    targets = {name: np.eye(n, dtype="float32")[rng.integers(0, n, len(images))] for name, n in widths.items()}
+    model = build_network(image_size=16, augment=augmentation(seed=1))
+    path = folder / "jax.keras"
+    progress = Progress(path, folder / "jax.csv", {"groups": list("abcdef")}, flip_averaged(model))
+    schedule = {"head_epochs": 0, "epochs": 1, "batch_size": 8, "head_learning_rate": 0.0, "learning_rate": 1e-3}
+    recipe = {"weight_decay": 0.02, "averaging": 0.5, "norm_faces": 8, "auxiliary": 0.3}
+    faces = images, targets
+    training.fit(with_auxiliary_outputs(model), faces, faces, progress, **schedule, **recipe, patience=1, seed=1)
+    np.savez(folder / "told.npz", images=images, probabilities=predict_probabilities(load_checkpoint(path)[0], images))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
