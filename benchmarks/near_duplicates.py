@@ -63,13 +63,16 @@ def draw_fields(path: Path, rows: int) -> None:
         images[i : i + 1000] = np.clip(pictures + rng.normal(0, 3, pictures.shape), 0, 255)
 
 
-def compare_with_baseline(path: Path, rows: int) -> None:
+def compare_with_baseline(path: Path, rows: int, repetitions: int) -> None:
     setup = SETUP.format(path=str(path), rows=rows)
     print(f"{rows:,} rows")
-    compare({"cluster_near_duplicates": (setup, OURS), "baseline: all correlations": (setup, PLAIN)})
+    pieces = {"cluster_near_duplicates": (setup, OURS), "baseline: all correlations": (setup, PLAIN)}
+    compare(pieces, repetitions)
 
 
-def main(arguments: list[str], sizes: tuple[int, ...] = (25_000, 50_000, 100_000, 200_000)) -> None:
+def main(
+    arguments: list[str], sizes: tuple[int, ...] = (25_000, 50_000, 100_000, 200_000), repetitions: int = 3
+) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "images.npy")
         if arguments:
@@ -78,14 +81,14 @@ def main(arguments: list[str], sizes: tuple[int, ...] = (25_000, 50_000, 100_000
             images = np.concatenate([draw_sample(seed=seed)[0] for seed in range(16)])
         np.save(path, images)
         print(f"{Path(arguments[0]).name if arguments else 'SYNTHETIC faces'}:", end=" ")
-        compare_with_baseline(path, len(images) // 2)
-        compare_with_baseline(path, len(images))
+        compare_with_baseline(path, len(images) // 2, repetitions)
+        compare_with_baseline(path, len(images), repetitions)
 
         draw_fields(path, sizes[-1])
         print("Random pictures:", end=" ")
-        compare_with_baseline(path, sizes[0])
+        compare_with_baseline(path, sizes[0], repetitions)
         setups = {rows: SETUP.format(path=str(path), rows=rows) for rows in sizes}
-        runs = in_turns({rows: partial(measure, setup, OURS) for rows, setup in setups.items()}, 3)
+        runs = in_turns({rows: partial(measure, setup, OURS) for rows, setup in setups.items()}, repetitions)
         table = []
         for rows, measured in runs.items():
             taken, peaks = zip(*measured, strict=True)

@@ -16,7 +16,7 @@ from _measure import in_turns, print_table, seconds, spread
 
 from ageclf.averaging import settle
 from ageclf.backend import keras
-from ageclf.model import build_network, flip_averaged, predict_probabilities
+from ageclf.model import augmentation, build_network, flip_averaged, predict_probabilities
 from ageclf.reading import load_faces
 from ageclf.sample import draw_sample
 
@@ -25,7 +25,7 @@ REPETITIONS = {1: 100, 32: 30, 10_000: 3}  # by the number of faces
 
 def compare_networks(images: np.ndarray, repetitions: dict[int, int]) -> None:
     keras.utils.set_random_seed(0)
-    small = build_network()
+    small = build_network(augment=augmentation())
     settle(small, images[:256])  # or all probabilities might be the same
     table = []
     for name, network in {"small": small, "small, flip-averaged": flip_averaged(small)}.items():

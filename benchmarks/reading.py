@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from _measure import compare, evicted, in_turns, measure, print_table, spread
+from _measure import compare, evicted, measure, print_table, spread
 
 from ageclf.sample import draw_sample
 from ageclf.unpacking import open_unpacked
@@ -53,7 +53,7 @@ def repeat_rows(path: Path, times: int, repeated: Path) -> int:
     return written
 
 
-def main(arguments: list[str], rows: int = 5000) -> None:
+def main(arguments: list[str], rows: int = 5000, repetitions: int = 3) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(arguments[0]).resolve() if arguments else Path(folder, "faces.csv")
         if not arguments:
@@ -67,13 +67,14 @@ def main(arguments: list[str], rows: int = 5000) -> None:
         pieces["load_faces, from the cache"] = (ours, "load_faces(path)")
         pieces["baseline: read_csv and str.split"] = (PLAIN.format(**names), SPLIT)
         print(f"{path.name}, {path.stat().st_size / 1e6:.0f} MB{'' if arguments else ', SYNTHETIC'}")
-        compare(pieces)
+        compare(pieces, repetitions)
 
         growth, grown = [], Path(folder, "grown.csv")
         setup = "; ".join([OURS, FOLDER, FRESH]).format(path=str(grown), folder=names["folder"])
         for times in (1, 2, 4, 8):
             count, size = repeat_rows(path, times, grown), grown.stat().st_size
-            taken, peaks = zip(*in_turns({"": lambda: measure(setup, "load_faces(path)")}, 3)[""], strict=True)
+            runs = [measure(setup, "load_faces(path)") for _ in range(repetitions)]
+            taken, peaks = zip(*runs, strict=True)
             growth.append([f"{count:,}", f"{size / 1e6:.0f}", taken, f"{statistics.median(peaks):.0f}"])
         once = statistics.median(growth[0][2])
         rows = [[n, mb, spread(taken), f"{statistics.median(taken) / once:.2f}", peak] for n, mb, taken, peak in growth]

@@ -1,9 +1,9 @@
 """Where the seconds of a report on the sample go.
 
 First its notebooks with papermill, one after the other: what papermill takes to start and to end, the kernel, the
-imports, and all other cells, the work. Tracing graphs is part of the work, since no notebook does the same twice to tell
-them apart; `training_step.py` times a first step. The unit is what no notebook can avoid: a kernel that starts and imports
-TensorFlow. Then `python -m ageclf report`, which executes as many notebooks at a time as there are cores.
+imports, and all other cells, the work. Tracing graphs is part of the work, since no notebook does the same twice to
+tell them apart; `training_step.py` times a first step. The unit is what no notebook can avoid: a kernel that starts and
+imports TensorFlow. Then `python -m ageclf report`, which executes as many notebooks at a time as there are cores.
 """
 
 import os
@@ -59,7 +59,7 @@ def time_report(root: Path, run: str) -> dict[str, float]:
     moments = [time.time()]
     command = [sys.executable, "-m", "ageclf", "report", "--run", run]
     environment = {**os.environ, "AGECLF_ROOT": str(root)}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as report:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=CHECKOUT, env=environment) as report:
         printed = [(time.time(), line) for line in report.stdout]
     if report.returncode:
         raise subprocess.CalledProcessError(report.returncode, command)

@@ -1,6 +1,6 @@
 """Seconds of training until a validation accuracy is reached, by a run's recipe and in the straightforward way.
 
-    python benchmarks/time_to_accuracy.py [CSV] [--run best] [--accuracy 0.6] [--limit 3600] [--epochs N]
+    python benchmarks/time_to_accuracy.py [CSV] [--run best] [--accuracy 0.6] [--limit SECONDS] [--epochs N]
 
 The straightforward way trains the same small network with `fit`: resized to 128 pixels first, augmented there, plain
 Adam at a constant 0.001, 32 faces a step. Both are asked after each epoch. Tracing, validation, and what the recipe
@@ -116,16 +116,17 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("data", nargs="?", default="sample", metavar="CSV", help="without it, the synthetic sample")
     parser.add_argument("--run", default="best", help="name of a file in runs/, for its section 04_training")
     parser.add_argument("--accuracy", type=float, default=0.6, help="of the validation part, 0–1")
-    parser.add_argument("--limit", type=float, default=3600, help="seconds after which each way is given up")
+    parser.add_argument("--limit", type=float, help="seconds after which a way is given up: 3600, or 60 for the sample")
     parser.add_argument("--epochs", type=int, help="another length of the recipe's schedule")
     asked = parser.parse_args(arguments)
     data = "sample" if asked.data == "sample" else str(Path(asked.data).resolve())
+    limit = asked.limit or (60 if data == "sample" else 3600)
     given = run_files.read_defaults(ageclf.CHECKOUT / "notebooks" / "04_training.ipynb")
     given |= run_files.read_run(asked.run)["parameters"]["04_training"]
     given |= {"epochs": asked.epochs} if asked.epochs else {}
 
     ways = {f"runs/{asked.run}.yaml, {given['epochs']} epochs": follow_recipe, "baseline: straightforward": go_straight}
-    measured = {name: alone(way, data, given, asked.accuracy, asked.limit) for name, way in ways.items()}
+    measured = {name: alone(way, data, given, asked.accuracy, limit) for name, way in ways.items()}
     there, baseline, *_ = measured["baseline: straightforward"]
     rows = []
     for name, (reached, taken, epochs, best, faces) in measured.items():
