@@ -34,8 +34,8 @@ test-system: $(INSTALLED)  ## pages and JupyterLab in a browser, a batch through
 	NODE_OPTIONS=--use-openssl-ca npm ci --prefix tests/system  # with the certificates that this system trusts
 	$(PYTHON) -m pytest tests/system
 
-bench: $(INSTALLED)  ## speed and memory, as ratios against a plain baseline
-	@for file in benchmarks/[a-z]*.py; do $(PYTHON) $$file || exit 1; done
+bench: $(INSTALLED)  ## speed and memory against plain baselines, into docs/benchmarks.md: make bench [DATA=path] (hours)
+	@$(PYTHON) benchmarks/_collect.py docs/benchmarks.md $(if $(DATA),--data '$(DATA)')
 
 export: $(INSTALLED)  ## write a network as a TensorFlow SavedModel: make export RUN=name
 	@$(PYTHON) -m ageclf export --run '$(RUN)'

@@ -64,7 +64,9 @@ def _candidates(images: np.ndarray, threshold: float) -> Iterator[np.ndarray]:
         for j in range(i, len(images), BLOCK):
             bound = even[i : i + BLOCK] @ even[j : j + BLOCK].T
             bound += np.abs(odd[i : i + BLOCK] @ odd[j : j + BLOCK].T)
-            pairs = np.argwhere(bound > threshold - margin).T + np.array([[i], [j]])
+            # np.argwhere finds the same pairs in the two dimensions, and takes far longer where there are few.
+            found = np.divmod(np.flatnonzero(bound > threshold - margin), bound.shape[1])
+            pairs = np.array(found) + np.array([[i], [j]])
             yield pairs[:, pairs[0] < pairs[1]]
 
 
