@@ -92,7 +92,8 @@ def slice_accuracy(frame: pd.DataFrame, overall: float, ax: Axes | None = None) 
     for ranked, fill, label in ((True, BLUE, "accuracy, 95 % interval"), (False, "white", "too few faces to judge")):
         shown = (frame["ranked"] == ranked).to_numpy()
         if shown.any():
-            ax.plot(100 * frame["value"][shown], y[shown], "o", color=BLUE, markerfacecolor=fill, label=label)
+            dots = {"color": BLUE, "markerfacecolor": fill, "clip_on": False}  # 0 % and 100 % lie on the frame
+            ax.plot(100 * frame["value"][shown], y[shown], "o", **dots, label=label)
     ax.set_yticks(y, [f"{name}  ({n:,})" for name, n in zip(frame["slice"], frame["n"], strict=True)])
     ax.set(xlabel="accuracy (%)", xlim=(0, 100), ylim=(len(frame) - 0.5, -0.5))
     ax.grid(axis="x", color="0.9")

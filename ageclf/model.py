@@ -110,8 +110,10 @@ def without_augmentation(network: keras.Model) -> keras.Model:
 def flip_averaged(network: keras.Model) -> keras.Model:
     """Return a network of the same layers, without `augmentation`, whose answer is the mean over face and mirror image.
 
-    Both go through the layers as one batch, so that these stand in it as in any other.
+    Both go through the layers as one batch, so that these stand in it as in any other. Raises ValueError for a network
+    that has no layer `augmentation`, in whose place they go in.
     """
+    network.get_layer("augmentation")
     both = _instead_of_augmentation(network, lambda x: keras.ops.concatenate([x, keras.ops.flip(x, axis=2)]))
     pairs = keras.ops.reshape(both.output, (2, -1, both.output.shape[-1]))
     return keras.Model(both.input, keras.ops.mean(pairs, axis=0), name=network.name)

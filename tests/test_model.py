@@ -88,6 +88,11 @@ def test_the_mean_over_face_and_mirror_image_survives_saving(faces, tmp_path, ba
     np.testing.assert_allclose(averaged.predict(faces[:1], verbose=0), (one + mirrored)[:1] / 2, atol=1e-6)
 
 
+def test_a_network_without_augmentation_has_no_place_for_mirror_images():
+    with pytest.raises(ValueError, match="augmentation"):
+        flip_averaged(build_network())
+
+
 def test_auxiliary_outputs_share_all_but_their_last_layer(faces):
     model = build_network()
     more = with_auxiliary_outputs(model)
