@@ -90,3 +90,10 @@ def test_a_seed_that_a_section_holds_fast_makes_no_points(checkout):
     write_run(checkout, "mine", sections | {"grid": {"common.seed": [1, 2]}})
     with pytest.raises(ValueError, match="'seed-1' and 'seed-2' have the same parameters"):
         batches.read_batch("mine")
+
+
+def test_the_recipe_whose_seeds_are_compared_is_the_recommended_one():
+    best, batch = run_files.read_run("best"), batches.read_batch("best-seeds")
+    told = best["parameters"]["04_training"]
+    for point in batch["points"].values():
+        assert point["parameters"]["04_training"] | {"run": "best", "seed": 1} == told
