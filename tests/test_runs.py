@@ -113,7 +113,7 @@ def test_run_json_says_what_ran(made):
     assert (run["schema"], run["run"], run["data"]["name"], run["data"]["synthetic"]) == (1, "sample", "sample", True)
     assert run["data"]["rows"] > 0
     assert run["parameters"]["05_evaluation"] == {"data": "sample", "run": "sample"}
-    assert {"python", "keras", "tensorflow", "numpy", "pandas", "scikit-learn"} == set(run["versions"])
+    assert {"python", "jax", "keras", "tensorflow", "numpy", "pandas", "scikit-learn"} == set(run["versions"])
 
 
 def test_nothing_runs_twice(made):
