@@ -31,12 +31,13 @@ def augmentation(
     `rotation` as a share of a full turn. A strength of zero leaves its layer out. Brightness comes before the
     moves: what a move uncovers is filled with black (0), and stays black.
     """
-    black = {"fill_mode": "constant", "fill_value": 0.0}
+    exact = {"dtype": "float32"}  # whatever the precision of the rest: bfloat16 has a quarter of a pixel's accuracy
+    black = {"fill_mode": "constant", "fill_value": 0.0, **exact}
     x = inputs = keras.Input((48, 48, 1))
     if flip:
-        x = layers.RandomFlip("horizontal", seed=seed, name="flip")(x)
+        x = layers.RandomFlip("horizontal", **exact, seed=seed, name="flip")(x)
     if brightness:
-        x = layers.RandomBrightness(brightness, (0, 255), seed=seed + 1, name="brightness")(x)
+        x = layers.RandomBrightness(brightness, (0, 255), **exact, seed=seed + 1, name="brightness")(x)
     if translation:
         x = layers.RandomTranslation(translation, translation, **black, seed=seed + 2, name="translation")(x)
     if rotation:

@@ -65,6 +65,16 @@ def test_predicting_by_the_piece_gives_what_keras_predicts(faces, n):
     np.testing.assert_allclose(told, model.predict(images[..., None], verbose=0), atol=1e-6)
 
 
+def test_faces_are_moved_exactly_whatever_the_precision(faces):
+    moved = augmentation(seed=1)(faces, training=True)
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        also = augmentation(seed=1)(faces, training=True)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    np.testing.assert_array_equal(also, moved)
+
+
 def test_without_augmentation_a_network_is_trained_on_faces_as_they_are(faces):
     model = build_network(augment=augmentation(flip=False, translation=0, rotation=0))
     plain = without_augmentation(model)
