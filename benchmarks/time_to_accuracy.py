@@ -82,7 +82,7 @@ def split(data: str, given: dict) -> tuple:
 def follow_recipe(data: str, given: dict, accuracy: float, limit: float) -> tuple:
     """Train as 04_training does with the parameters `given`; return what `Clock.time` does."""
     faces, train, val = split(data, given)
-    keras.config.set_dtype_policy(given.get("precision", "float32"))
+    keras.config.set_dtype_policy(given["precision"])
     keras.utils.set_random_seed(given["seed"])
     changes = {name: given[name] for name in ("flip", "brightness", "translation", "rotation", "seed")}
     shape = given["backbone"], given["image_size"], len(given["groups"]) + 1, given["weights"]
