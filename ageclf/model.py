@@ -23,13 +23,15 @@ def augmentation(
     brightness: float = 0.2,
     translation: float = 0.1,
     rotation: float = 0.05,
+    whole_pixels: bool = False,
     seed: int = 0,
 ) -> keras.Model:
     """Random changes of grey pictures, float (n, 48, 48, 1) in 0–255 to the same; they act in training only.
 
     `brightness` is the largest shift as a share of 255, `translation` as a share of the picture's side,
     `rotation` as a share of a full turn. A strength of zero leaves its layer out. Brightness comes before the
-    moves: what a move uncovers is filled with black (0), and stays black.
+    moves: what a move uncovers is filled with black (0), and stays black. With `whole_pixels`, shifts are rounded,
+    and blur nothing.
     """
     exact = {"dtype": "float32"}  # whatever the precision of the rest: bfloat16 has a quarter of a pixel's accuracy
     black = {"fill_mode": "constant", "fill_value": 0.0, **exact}
@@ -39,7 +41,11 @@ def augmentation(
     if brightness:
         x = layers.RandomBrightness(brightness, (0, 255), **exact, seed=seed + 1, name="brightness")(x)
     if translation:
-        x = layers.RandomTranslation(translation, translation, **black, seed=seed + 2, name="translation")(x)
+        between = "nearest" if whole_pixels else "bilinear"
+        shift = layers.RandomTranslation(
+            translation, translation, interpolation=between, **black, seed=seed + 2, name="translation"
+        )
+        x = shift(x)
     if rotation:
         x = layers.RandomRotation(rotation, **black, seed=seed + 3, name="rotation")(x)
     return keras.Model(inputs, x, name="augmentation")

@@ -51,6 +51,15 @@ def test_each_augmentation_acts_alone_and_repeats_with_its_seed(faces, change):
     np.testing.assert_array_equal(augmented[0], augmented[1])
 
 
+def test_a_shift_by_whole_pixels_makes_no_new_grey_value(faces):
+    alone = {"flip": False, "brightness": 0, "translation": 0.1, "rotation": 0, "seed": 1}
+    blurred, sharp = (np.asarray(augmentation(**alone, whole_pixels=whole)(faces, training=True)) for whole in (0, 1))
+    middle = faces[0, 20:28, 20:28]
+    windows = np.lib.stride_tricks.sliding_window_view(sharp[0, ..., 0], (8, 8))
+    assert (windows == middle[..., 0]).all(axis=(2, 3)).sum() == 1
+    assert not np.isin(blurred, faces).all()
+
+
 def test_no_augmentation_changes_nothing(faces):
     unchanged = augmentation(flip=False, brightness=0, translation=0, rotation=0)(faces, training=True)
     np.testing.assert_array_equal(unchanged, faces)
