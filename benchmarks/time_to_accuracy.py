@@ -84,7 +84,7 @@ def follow_recipe(data: str, given: dict, accuracy: float, limit: float) -> tupl
     faces, train, val = split(data, given)
     keras.config.set_dtype_policy(given["precision"])
     keras.utils.set_random_seed(given["seed"])
-    changes = {name: given[name] for name in ("flip", "brightness", "translation", "rotation", "seed")}
+    changes = {name: given[name] for name in ("flip", "brightness", "translation", "rotation", "whole_pixels", "seed")}
     shape = given["backbone"], given["image_size"], len(given["groups"]) + 1, given["weights"]
     model = build_network(*shape, augmentation(**changes))
     kept, auxiliary = flip_averaged(model) if given["flip_average"] else model, given["auxiliary"] > 0
