@@ -40,7 +40,7 @@ bench: $(INSTALLED)  ## speed and memory against plain baselines, into docs/benc
 export: $(INSTALLED)  ## write a network as a TensorFlow SavedModel: make export RUN=name
 	@$(PYTHON) -m ageclf export --run '$(RUN)'
 
-model-card: $(INSTALLED)  ## write the numbers of docs/utkface-cpu/metrics.json into MODEL_CARD.md
+model-card: $(INSTALLED)  ## write the numbers of docs/best/metrics.json into MODEL_CARD.md
 	@$(PYTHON) -m ageclf model-card
 
 clean-training: $(INSTALLED)  ## start a training over: make clean-training RUN=name removes its state and checkpoint

@@ -19,7 +19,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m ageclf", description=ageclf.__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     command = commands.add_parser("report", help="execute the notebooks of a run and make its pages")
-    command.add_argument("--run", help="name of a file in runs/; default: sample without a data set, else utkface-cpu")
+    command.add_argument("--run", help="name of a file in runs/; default: sample without a data set, else best")
     command.add_argument("--data", help="file or folder of faces, or sample; default: what the run file says")
     command = commands.add_parser("sweep", help="execute all points of a batch, and compare them")
     command.add_argument("--run", required=True, help="name of a file in runs/ with a grid")
@@ -37,12 +37,10 @@ def main() -> int:
     command.add_argument("--run", required=True, help="name of the run, or of a shipped checkpoint: ckpt-…")
     command = commands.add_parser("predict", help="tell the age groups of the faces in photos")
     command.add_argument("photos", nargs="+", metavar="PHOTO", help="a picture, or a folder of pictures")
-    command.add_argument(
-        "--run", default="utkface-cpu", help="name of the run whose checkpoint answers, else a shipped one"
-    )
+    command.add_argument("--run", default="best", help="name of the run whose checkpoint answers, else the shipped one")
     command.add_argument("--checkpoint", default="auto", help="a .keras or old .h5 file instead")
     command.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    commands.add_parser("model-card", help="write the numbers of docs/utkface-cpu/metrics.json into MODEL_CARD.md")
+    commands.add_parser("model-card", help="write the numbers of docs/best/metrics.json into MODEL_CARD.md")
     commands.add_parser("clean-reports", help="remove what runs wrote under reports/")
     arguments = parser.parse_args()
     try:

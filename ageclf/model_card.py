@@ -11,7 +11,7 @@ from ageclf import tables
 from ageclf.slices import FEWEST
 
 CARD = ageclf.CHECKOUT / "MODEL_CARD.md"
-RESULTS = ageclf.CHECKOUT / "docs" / "utkface-cpu" / "metrics.json"
+RESULTS = ageclf.CHECKOUT / "docs" / "best" / "metrics.json"
 BLOCK = re.compile(r"<!-- numbers: ([\w ]+) -->\n((?:(?!<!--).)*)<!-- end -->", re.DOTALL)
 
 

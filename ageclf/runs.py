@@ -21,11 +21,11 @@ CORES = len(os.sched_getaffinity(0))
 def make_report(name: str | None = None, data: str | None = None) -> tuple[Path, list[dict[str, str]]]:
     """Execute the notebooks of a run, make its pages and the index; return its folder and `report.failures` of it.
 
-    Without a name: `sample` when there is no data set, else `utkface-cpu`. `data` is a path (relative to the
+    Without a name: `sample` when there is no data set, else `best`. `data` is a path (relative to the
     working directory), "sample" or "auto", and beats the run file's. Only notebooks that are out of date run.
     Raises FileNotFoundError, ValueError or, while another process makes this run's report, BlockingIOError.
     """
-    name = name or ("sample" if reading.find_source(absolute(data) or "auto") == "sample" else "utkface-cpu")
+    name = name or ("sample" if reading.find_source(absolute(data) or "auto") == "sample" else "best")
     run = read_run(name)
     described = find_data(name, [run["parameters"]], data)
     folder = ageclf.ROOT / "reports" / name

@@ -165,12 +165,14 @@ def _what_can_be_known(path: Path, model: keras.Model) -> dict:
 def find_checkpoint(checkpoint: str, run: str) -> Path:
     """Return the checkpoint to use: the one named, or for `auto` that of the run, else the shipped one.
 
-    Of several shipped ones it is the one with the highest number. Raises FileNotFoundError when there is none.
+    Shipped ones lie in the checkout, and may lie below `ROOT`; of several it is the one with the highest number.
+    Raises FileNotFoundError when there is none.
     """
     if checkpoint != "auto":
         return ageclf.resolve(checkpoint)
     own = ageclf.resolve(f"checkpoint/{run}.keras")
-    shipped = [path for path in own.parent.glob("ckpt-*") if path.suffix in (".keras", ".h5")]
+    folders = {own.parent, ageclf.CHECKOUT / "checkpoint"}
+    shipped = [path for folder in folders for path in folder.glob("ckpt-*") if path.suffix in (".keras", ".h5")]
     shipped.sort(key=lambda path: ([int(number) for number in re.findall(r"\d+", path.stem)], path.name))
     found = [path for path in (own, *reversed(shipped)) if path.is_file()]
     if not found:

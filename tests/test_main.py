@@ -225,11 +225,23 @@ def test_photos_are_told_as_json_on_standard_output_alone(checkpoint, photo):
     assert done.stderr.splitlines()[1:] == ["absent.jpg: there is no such file; look at its name"]
 
 
-def test_without_a_checkpoint_nothing_can_be_told(command, photo):
+def test_the_shipped_network_tells_a_photo_where_nothing_was_trained(photo, tmp_path):
+    line = [sys.executable, "-m", "ageclf", "predict", photo.name, "--json"]
+    environment = {**os.environ, "PYTHONPATH": str(ageclf.CHECKOUT), "AGECLF_ROOT": str(tmp_path)}
+    done = subprocess.run(line, cwd=photo.parent, env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    content = json.loads(done.stdout)
+    assert content["checkpoint"].startswith("ckpt-")
+    assert not content["synthetic"]
+    assert content["faces"][0]["group"] in group_names()
+
+
+def test_without_a_checkpoint_nothing_can_be_told(command, photo, tmp_path, monkeypatch):
+    monkeypatch.setattr(ageclf, "CHECKOUT", tmp_path)
     status, said = command("predict", str(photo))
     assert status == 2
     assert said.startswith("error: ")
-    assert "no checkpoint of run 'utkface-cpu' yet, and none is shipped: run 04_training first" in said
+    assert "no checkpoint of run 'best' yet, and none is shipped: run 04_training first" in said
 
 
 def test_the_command_line_answers_without_importing_keras():

@@ -11,7 +11,8 @@ from ageclf.tables import percent, settings_frame
 
 PACKAGE = ageclf.CHECKOUT / "ageclf"
 README = (ageclf.CHECKOUT / "README.md").read_text(encoding="utf-8")
-METRICS = json.loads((ageclf.CHECKOUT / "docs" / "utkface-cpu" / "metrics.json").read_text(encoding="utf-8"))
+METRICS = json.loads((ageclf.CHECKOUT / "docs" / "best" / "metrics.json").read_text(encoding="utf-8"))
+PLAIN = json.loads((ageclf.CHECKOUT / "docs" / "utkface-cpu" / "metrics.json").read_text(encoding="utf-8"))
 
 
 def row(name: str) -> list[str]:
@@ -40,10 +41,20 @@ def test_the_five_bins_stand_beside_their_own_baseline():
     assert f"reaches {percent(accuracy)}, where always answering 19-45 reaches {percent(majority)}" in text
     gains = [
         100 * (of["measures"]["accuracy"]["value"] - of["baselines"]["majority"]["accuracy"]["value"])
-        for of in (results, METRICS)
+        for of in (results, PLAIN)
     ]
     assert f"a gain of {gains[0]:.1f} points, beside {gains[1]:.1f} for the six groups" in text
-    assert {key: results[key] for key in ("data", "part", "n")} == {key: METRICS[key] for key in ("data", "part", "n")}
+    assert {key: results[key] for key in ("data", "part", "n")} == {key: PLAIN[key] for key in ("data", "part", "n")}
+
+
+def test_the_plain_recipe_and_the_seeds_stand_beside_the_recommended_one():
+    text = " ".join(README.split())
+    assert f"`utkface-cpu`, reaches {percent(PLAIN['measures']['accuracy'])}" in text
+    assert {key: PLAIN[key] for key in ("data", "part", "n")} == {key: METRICS[key] for key in ("data", "part", "n")}
+    compared = json.loads((ageclf.CHECKOUT / "docs" / "best-seeds" / "comparison.json").read_text(encoding="utf-8"))
+    assert (compared["part"], compared["data"]["sha256"]) == ("val", METRICS["data"]["sha256"])
+    (spread,) = settings_frame(compared).iloc[:, 0]
+    assert f"{spread} % of {compared['n']:,} validation faces" in text
 
 
 def test_the_leak_is_that_of_the_recorded_study():

@@ -15,7 +15,8 @@ import pytest
 import ageclf
 from ageclf import weights
 from ageclf.backend import keras
-from ageclf.model import augmentation, build_network, flip_averaged
+from ageclf.groups import REFERENCE_EDGES
+from ageclf.model import augmentation, build_network, flip_averaged, predict_probabilities
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -72,6 +73,7 @@ def test_a_network_trained_in_mixed_precision_answers_in_float32_once_saved(tmp_
 
 def test_auto_prefers_the_checkpoint_of_the_run_then_the_shipped_one(tmp_path, monkeypatch):
     monkeypatch.setattr(ageclf, "ROOT", tmp_path)
+    monkeypatch.setattr(ageclf, "CHECKOUT", tmp_path / "checkout")
     with pytest.raises(FileNotFoundError, match="run 04_training first"):
         weights.find_checkpoint("auto", "lab")
     folder = tmp_path / "checkpoint"
@@ -80,6 +82,10 @@ def test_auto_prefers_the_checkpoint_of_the_run_then_the_shipped_one(tmp_path, m
         (folder / shipped).touch()
         (folder / "ckpt-800.json").touch()
         assert weights.find_checkpoint("auto", "lab") == folder / shipped
+    own = tmp_path / "checkout" / "checkpoint" / "ckpt-715.keras"  # in the checkout, when ROOT is elsewhere
+    own.parent.mkdir(parents=True)
+    own.touch()
+    assert weights.find_checkpoint("auto", "lab") == own
     (folder / "lab.keras").touch()
     assert weights.find_checkpoint("auto", "lab") == folder / "lab.keras"
     assert weights.find_checkpoint("checkpoint/other.h5", "lab") == folder / "other.h5"
@@ -287,3 +293,18 @@ def test_imagenet_without_cache_and_network_names_the_file_and_its_place(tmp_pat
     message = done.stderr.strip().splitlines()[-1]
     assert message.startswith("FileNotFoundError: weights='imagenet' needs efficientnetv2-b0_notop.h5")
     assert str(tmp_path / "models" / "efficientnetv2-b0_notop.h5") in message
+
+
+def test_the_shipped_network_is_the_one_whose_results_are_recorded():
+    (path,) = (ageclf.CHECKOUT / "checkpoint").glob("ckpt-*.keras")
+    recorded = json.loads((ageclf.CHECKOUT / "docs" / "best" / "metrics.json").read_text(encoding="utf-8"))
+    model, known = weights.load_checkpoint(path)  # which refuses a .json that belongs to another file
+    assert (known["sha256"], path.name) == (recorded["checkpoint_sha256"], recorded["checkpoint"])
+    assert path.name == f"ckpt-{1000 * recorded['measures']['accuracy']['value']:.0f}.keras"
+    assert (known["groups"], known["edges"]) == (GROUPS, list(REFERENCE_EDGES))
+    assert known["training_counts"] == recorded["training_counts"]
+    assert 0 < len(known["training_faces"]) <= sum(known["training_counts"])  # equal pictures have one hash
+    assert path.stat().st_size + path.with_suffix(".json").stat().st_size < 45e6
+    assert known["sha256"] in (path.parent / "README.md").read_text(encoding="utf-8")
+    images = np.random.default_rng(0).integers(0, 256, (2, 48, 48)).astype("uint8")
+    np.testing.assert_allclose(predict_probabilities(model, images).sum(axis=1), 1, atol=1e-5)
