@@ -16,12 +16,14 @@ def grad_cam(model: keras.Model, images: np.ndarray, groups: np.ndarray) -> np.n
 
     Keras has no gradients that every backend knows, and none are needed: what follows the backbone in
     `model.build_network` is a mean over places and two dense layers, y = V relu(W pool(A) + b) + c. So
-    αₖ = Σⱼ Wₖⱼ Vⱼ / places, over the units j that are above zero. Raises ValueError for a network with other layers.
+    αₖ = Σⱼ Wₖⱼ Vⱼ / places, over the units j that are above zero. Of a network that is `flip_averaged`, the map is that
+    of the face as it stands. Raises ValueError for a network with other layers.
     """
     pool, dense, last = (model.get_layer(name) for name in ("pool", "dense", "probabilities"))
     body = keras.Model(model.input, [pool.input, dense.output])
     # Without `training=False` dropout and augmentation act, and the statistics of the network change.
-    channels, units = (keras.ops.convert_to_numpy(x) for x in body(images[..., np.newaxis], training=False))
+    told = (keras.ops.convert_to_numpy(x) for x in body(images[..., np.newaxis], training=False))
+    channels, units = (x[: len(images)] for x in told)  # what is behind are mirror images, of `flip_averaged`
     w, v = (keras.ops.convert_to_numpy(layer.kernel).astype(float) for layer in (dense, last))
     alpha = ((units > 0) * v.T[groups]) @ w.T / np.prod(channels.shape[1:3])
     maps = np.maximum(np.einsum("nijk,nk->nij", channels.astype(float), alpha), 0)

@@ -5,7 +5,7 @@ import pytest
 
 from ageclf.backend import keras
 from ageclf.gradcam import grad_cam
-from ageclf.model import augmentation, build_network
+from ageclf.model import augmentation, build_network, flip_averaged
 
 
 def by_hand() -> keras.Model:
@@ -86,6 +86,15 @@ def test_augmentation_and_dropout_do_not_act():
     plain.set_weights(model.get_weights()[-len(plain.get_weights()) :])
     np.testing.assert_array_equal(grad_cam(model, images, groups), grad_cam(model, images, groups))
     np.testing.assert_array_equal(grad_cam(model, images, groups), grad_cam(plain, images, groups))
+
+
+def test_the_map_of_a_mirrored_answer_is_that_of_the_face_as_it_stands(tmp_path):
+    network = build_network(augment=augmentation())
+    images = np.random.default_rng(0).integers(0, 256, (3, 48, 48)).astype("uint8")
+    expected = grad_cam(network, images, np.array([0, 1, 2]))
+    flip_averaged(network).save(tmp_path / "mirrored.keras")
+    mirrored = keras.models.load_model(tmp_path / "mirrored.keras", compile=False)
+    np.testing.assert_allclose(grad_cam(mirrored, images, np.array([0, 1, 2])), expected, atol=1e-5)
 
 
 def test_a_network_with_other_layers_is_refused():
