@@ -2,6 +2,7 @@
 
 import json
 import re
+from statistics import mean
 
 import pytest
 
@@ -81,17 +82,30 @@ def test_the_answer_about_brightness_is_that_of_the_recorded_batch():
     assert ([value > 0 for value in difference["by_seed"]].count(True), difference["p"]) == (1, 1.0)
 
 
-def test_the_answer_about_augmentation_is_that_of_the_recorded_batch():
-    compared = json.loads((ageclf.CHECKOUT / "docs" / "augmentation" / "comparison.json").read_text(encoding="utf-8"))
+@pytest.mark.parametrize(
+    ("batch", "better"),
+    [("augmentation", ["flip", "+translation"]), ("recipe", ["sharp", "+ages", "+averages"])],
+)
+def test_the_answer_of_a_batch_that_adds_steps_is_the_recorded_one(batch, better):
+    compared = json.loads((ageclf.CHECKOUT / "docs" / batch / "comparison.json").read_text(encoding="utf-8"))
     assert (compared["part"], compared["data"]["sha256"]) == ("val", METRICS["data"]["sha256"])
     spread = settings_frame(compared).iloc[:, 0]
     gains = {row["setting"]: percent(row).replace(" %", " points") for row in compared["differences"]}
     for setting, written in spread.items():
-        name = setting.removeprefix("augmentation ").replace("+", "+ ")
+        name = setting.removeprefix(f"{batch} ").replace("+", "+ ")
         assert row(name) == [written, gains.get(setting, "")]
     sure = [row["setting"] for row in compared["differences"] if row["p_holm"] < 0.001]
-    assert sure == ["augmentation flip", "augmentation +translation"]
+    assert sure == [f"{batch} {name}" for name in better]
     assert all(row["p_holm"] > 0.05 for row in compared["differences"] if row["setting"] not in sure)
+
+
+def test_what_ages_bring_is_that_of_the_recorded_batch():
+    compared = json.loads((ageclf.CHECKOUT / "docs" / "recipe" / "comparison.json").read_text(encoding="utf-8"))
+    shares = {
+        name: mean(p["measures"]["off_by_one"]["value"] for p in compared["points"] if p["setting"] == f"recipe {name}")
+        for name in ("sharp", "+ages")
+    }
+    assert f"off by one {shares['+ages']:.1%}, without them {shares['sharp']:.1%}" in README.replace(" %", "%")
 
 
 def test_the_worst_slices_and_the_calibration_are_those_of_the_recorded_run():
