@@ -12,8 +12,15 @@ from ageclf.tables import percent, settings_frame
 
 PACKAGE = ageclf.CHECKOUT / "ageclf"
 README = (ageclf.CHECKOUT / "README.md").read_text(encoding="utf-8")
-METRICS = json.loads((ageclf.CHECKOUT / "docs" / "best" / "metrics.json").read_text(encoding="utf-8"))
-PLAIN = json.loads((ageclf.CHECKOUT / "docs" / "utkface-cpu" / "metrics.json").read_text(encoding="utf-8"))
+
+
+def recorded(run: str, file: str = "metrics") -> dict:
+    """Return what docs/ keeps of a run."""
+    return json.loads((ageclf.CHECKOUT / "docs" / run / f"{file}.json").read_text(encoding="utf-8"))
+
+
+METRICS = recorded("best")
+PLAIN = recorded("utkface-cpu")
 
 
 def row(name: str) -> list[str]:
@@ -36,7 +43,7 @@ def test_results_are_those_of_the_recorded_run():
 
 
 def test_the_five_bins_stand_beside_their_own_baseline():
-    results = json.loads((ageclf.CHECKOUT / "docs" / "five-bins" / "metrics.json").read_text(encoding="utf-8"))
+    results = recorded("five-bins")
     accuracy, majority = results["measures"]["accuracy"], results["baselines"]["majority"]["accuracy"]
     text = " ".join(README.split())
     assert f"reaches {percent(accuracy)}, where always answering 19-45 reaches {percent(majority)}" in text
@@ -52,14 +59,14 @@ def test_the_plain_recipe_and_the_seeds_stand_beside_the_recommended_one():
     text = " ".join(README.split())
     assert f"`utkface-cpu`, reaches {percent(PLAIN['measures']['accuracy'])}" in text
     assert {key: PLAIN[key] for key in ("data", "part", "n")} == {key: METRICS[key] for key in ("data", "part", "n")}
-    compared = json.loads((ageclf.CHECKOUT / "docs" / "best-seeds" / "comparison.json").read_text(encoding="utf-8"))
+    compared = recorded("best-seeds", "comparison")
     assert (compared["part"], compared["data"]["sha256"]) == ("val", METRICS["data"]["sha256"])
     (spread,) = settings_frame(compared).iloc[:, 0]
     assert f"{spread} % of {compared['n']:,} validation faces" in text
 
 
 def test_the_leak_is_that_of_the_recorded_study():
-    study = json.loads((ageclf.CHECKOUT / "docs" / "leak" / "leak.json").read_text(encoding="utf-8"))
+    study = recorded("leak", "leak")
     text, rows = " ".join(README.split()), study["splits"]["by row"]
     twin, without = rows["twin in training"], rows["no twin"]
     assert f"{twin['n']} of {rows['all']['n']:,} test faces then have a near-copy in training" in text
@@ -70,7 +77,7 @@ def test_the_leak_is_that_of_the_recorded_study():
 
 
 def test_the_answer_about_brightness_is_that_of_the_recorded_batch():
-    compared = json.loads((ageclf.CHECKOUT / "docs" / "brightness" / "comparison.json").read_text(encoding="utf-8"))
+    compared = recorded("brightness", "comparison")
     assert (compared["part"], compared["data"]["sha256"]) == ("val", METRICS["data"]["sha256"])
     spread = settings_frame(compared).iloc[:, 0]
     assert [row("without"), row("brightness 0.2")] == [[spread["brightness 0"]], [spread["brightness 0.2"]]]
@@ -87,7 +94,7 @@ def test_the_answer_about_brightness_is_that_of_the_recorded_batch():
     [("augmentation", ["flip", "+translation"]), ("recipe", ["sharp", "+ages", "+averages"])],
 )
 def test_the_answer_of_a_batch_that_adds_steps_is_the_recorded_one(batch, better):
-    compared = json.loads((ageclf.CHECKOUT / "docs" / batch / "comparison.json").read_text(encoding="utf-8"))
+    compared = recorded(batch, "comparison")
     assert (compared["part"], compared["data"]["sha256"]) == ("val", METRICS["data"]["sha256"])
     spread = settings_frame(compared).iloc[:, 0]
     gains = {row["setting"]: percent(row).replace(" %", " points") for row in compared["differences"]}
@@ -100,7 +107,7 @@ def test_the_answer_of_a_batch_that_adds_steps_is_the_recorded_one(batch, better
 
 
 def test_what_ages_bring_is_that_of_the_recorded_batch():
-    compared = json.loads((ageclf.CHECKOUT / "docs" / "recipe" / "comparison.json").read_text(encoding="utf-8"))
+    compared = recorded("recipe", "comparison")
     shares = {
         name: mean(p["measures"]["off_by_one"]["value"] for p in compared["points"] if p["setting"] == f"recipe {name}")
         for name in ("sharp", "+ages")

@@ -15,12 +15,24 @@ def own_checkout(tmp_path, monkeypatch):
     return run_files.CHECKOUT
 
 
-@pytest.mark.parametrize("name", [path.stem for path in RUN_FILES if "\ngrid:" not in path.read_text()])
+RUNS = pytest.mark.parametrize("name", [path.stem for path in RUN_FILES if "\ngrid:" not in path.read_text()])
+
+
+@RUNS
 def test_shipped_run_files_agree_with_the_notebooks(name):
     run = run_files.read_run(name)
     assert run["parameters"]["04_training"]["run"] == name
     assert run["parameters"]["05_evaluation"].get("part") == "test" or "05_evaluation" not in run["notebooks"]
     assert "11_comparison" not in run["notebooks"]
+
+
+@RUNS
+def test_the_random_changes_that_a_run_shows_are_those_that_it_trains_with(name):
+    parameters = run_files.read_run(name)["parameters"]
+    for shown in ("01_black_edges", "03_augmentation"):
+        known = run_files.read_defaults(run_files.CHECKOUT / "notebooks" / f"{shown}.ipynb")
+        for change in known.keys() & {"flip", "brightness", "translation", "rotation", "whole_pixels"}:
+            assert parameters[shown].get(change) == parameters["04_training"].get(change), (shown, change)
 
 
 def test_every_number_that_a_notebook_takes_has_limits():
