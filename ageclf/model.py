@@ -48,7 +48,11 @@ def augmentation(
         x = shift(x)
     if rotation:
         x = layers.RandomRotation(rotation, **black, seed=seed + 3, name="rotation")(x)
-    return keras.Model(inputs, x, name="augmentation")
+    changes = keras.Model(inputs, x, name="augmentation")
+    if keras.backend.backend() == "jax":
+        for layer in changes.layers:
+            layer.supports_jit = True  # Keras says no of moves, for TensorFlow's sake; then JAX compiles nothing at all
+    return changes
 
 
 def build_network(
