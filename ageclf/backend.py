@@ -1,4 +1,4 @@
-"""Keras, imported without the notices of its backend: the one place that imports it."""
+"""Keras, imported without the notices of its backend, the one place that imports it; and what JAX needs told."""
 
 import os
 from contextlib import contextmanager
@@ -24,4 +24,19 @@ def _silent_stderr():
 with _silent_stderr():
     import keras
 
-__all__ = ["keras"]
+__all__ = ["keras", "let_jax_compile"]
+
+
+def let_jax_compile(network: keras.Model) -> keras.Model:
+    """Return the network, with leave for JAX to compile every layer in it.
+
+    Random shifts and turns tell Keras that they cannot be compiled, which is true of TensorFlow's XLA alone. Keras
+    asks all layers, and where one says no, JAX runs each operation of each step by itself.
+    """
+    if keras.backend.backend() == "jax":
+        for layer in network.layers:
+            layer.supports_jit = True
+            if isinstance(layer, keras.Model):
+                let_jax_compile(layer)
+        network.jit_compile = True  # a network that was loaded has asked already
+    return network

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ageclf.backend import keras
+from ageclf.backend import keras, let_jax_compile
 from ageclf.targets import N_AGES
 from ageclf.weights import load_backbone_weights
 
@@ -48,11 +48,7 @@ def augmentation(
         x = shift(x)
     if rotation:
         x = layers.RandomRotation(rotation, **black, seed=seed + 3, name="rotation")(x)
-    changes = keras.Model(inputs, x, name="augmentation")
-    if keras.backend.backend() == "jax":
-        for layer in changes.layers:
-            layer.supports_jit = True  # Keras says no of moves, for TensorFlow's sake; then JAX compiles nothing at all
-    return changes
+    return let_jax_compile(keras.Model(inputs, x, name="augmentation"))
 
 
 def build_network(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import ageclf
 from ageclf import old_hdf5
-from ageclf.backend import keras
+from ageclf.backend import keras, let_jax_compile
 from ageclf.groups import REFERENCE_EDGES, group_names
 
 # Layers of Keras that run code of the file, or of another file that it names.
@@ -110,7 +110,7 @@ def load_model(path: Path) -> keras.Model:
     except Exception as error:
         again = "get the file again, train again, or name another"
         raise ValueError(f"{path}: not a checkpoint: {_reason(error)}; {again}") from error
-    return model
+    return let_jax_compile(model)
 
 
 def _load_keras(path: Path) -> keras.Model:

@@ -31,7 +31,7 @@ def main(folder: Path) -> None:
     )
     from ageclf.progress import Progress
     from ageclf.targets import N_AGES
-    from ageclf.weights import load_checkpoint
+    from ageclf.weights import load_checkpoint, load_model, save_checkpoint
 
     keras.utils.set_random_seed(1)
     rng = np.random.default_rng(0)
@@ -44,8 +44,13 @@ def main(folder: Path) -> None:
     schedule = {"head_epochs": 0, "epochs": 1, "batch_size": 8, "head_learning_rate": 0.0, "learning_rate": 1e-3}
     recipe = {"weight_decay": 0.02, "averaging": 0.5, "norm_faces": 8, "auxiliary": 0.3}
     faces = images, targets
-    training.fit(with_auxiliary_outputs(model), faces, faces, progress, **schedule, **recipe, patience=1, seed=1)
-    np.savez(folder / "told.npz", images=images, probabilities=predict_probabilities(load_checkpoint(path)[0], images))
+    trained = with_auxiliary_outputs(model)
+    training.fit(trained, faces, faces, progress, **schedule, **recipe, patience=1, seed=1)
+    network, _ = load_checkpoint(path)
+    np.savez(folder / "told.npz", images=images, probabilities=predict_probabilities(network, images))
+    save_checkpoint(model, path.with_name("moving.keras"), {})  # with the layers that shift and turn
+    for what, compiled in {"training": trained, "prediction": load_model(path.with_name("moving.keras"))}.items():
+        assert compiled.jit_compile, f"{what} runs operation by operation"
 
 
 if __name__ == "__main__":
