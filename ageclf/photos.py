@@ -56,18 +56,18 @@ def read_photo(path: str | Path) -> np.ndarray:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit here is lower
             picture = Image.open(path)
-        _refuse(picture)
-        picture.load()
+        if not (refusal := _refusal(picture)):
+            picture.load()
     except Image.DecompressionBombError:
         raise ValueError(TOO_LARGE) from None
     except UnidentifiedImageError:
         lacks_plugin = path.suffix.lower() in (".heic", ".heif") and not _read_heic()
         remedy = "pip install pillow-heif" if lacks_plugin else f"photos are {FORMATS}; get the file again"
         raise ValueError(f"not a picture that can be read; {remedy}") from None
-    except ValueError:
-        raise
     except Exception as error:  # whatever a damaged file leads to
         raise ValueError(f"cut short or damaged ({' '.join(str(error).split())}); get the file again") from None
+    if refusal:
+        raise ValueError(refusal)
     if picture.mode.startswith("I"):  # 16 bits a pixel, which `convert` would cut off at 255
         picture = Image.fromarray((np.asarray(picture) // 257).astype(np.uint8))
     upright = ImageOps.exif_transpose(picture)
@@ -76,11 +76,12 @@ def read_photo(path: str | Path) -> np.ndarray:
     return np.asarray(upright.convert("RGB"))
 
 
-def _refuse(picture: Image.Image) -> None:
+def _refusal(picture: Image.Image) -> str:
     if picture.format == "GIF" or (picture.format in ("PNG", "WEBP") and getattr(picture, "is_animated", False)):
-        raise ValueError(f"{picture.format} with {picture.n_frames} pictures; save the one you mean as JPEG or PNG")
+        return f"{picture.format} with {picture.n_frames} pictures; save the one you mean as JPEG or PNG"
     if picture.width * picture.height > MAX_PIXELS:
-        raise ValueError(f"{picture.width:,}×{picture.height:,} pixels, {TOO_LARGE}")
+        return f"{picture.width:,}×{picture.height:,} pixels, {TOO_LARGE}"
+    return ""
 
 
 @cache
@@ -153,9 +154,7 @@ def tell(paths: Iterable[Path], model: Any, known: dict[str, Any]) -> tuple[pd.D
             problems.append({"photo": str(path), "reason": str(error)})
             continue
         for number, box in enumerate(boxes, start=1):
-            rows.append(
-                {"photo": str(path), "face": number, **dict(zip(["x", "y", "width", "height"], box, strict=True))}
-            )
+            rows.append({"photo": str(path), "face": number, **dict(zip(BOX, box, strict=True))})
             faces.append(crop_face(photo, box))
     table = pd.DataFrame(rows, columns=["photo", "face", *BOX])
     probabilities = np.zeros((0, len(known["groups"])))

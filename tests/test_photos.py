@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from skimage import data
 
 from ageclf import photos
@@ -98,8 +99,12 @@ def write_odd_files(folder: Path, astronaut: Image.Image) -> dict[str, str]:
     Image.new("1", (60_000, 60_000)).save(folder / "bomb.png")
     Image.new("RGB", (300, 200), (20, 120, 30)).save(folder / "green.png")
     (folder / "dangling.png").symlink_to("nowhere.png")
+    chatty = PngInfo()
+    chatty.add_text("comment", "x" * 2_000_000, zip=True)  # which Pillow refuses with a ValueError of its own
+    astronaut.save(folder / "chatty.png", pnginfo=chatty)
     return {
         "bomb.png": "more than 64 million pixels; make it smaller first",
+        "chatty.png": "cut short or damaged (Decompressed data too large",
         "cut.jpg": "cut short or damaged",
         "dangling.png": "there is no such file",
         "empty.jpg": "not a picture that can be read; photos are JPEG, PNG, WebP or HEIC",

@@ -123,6 +123,16 @@ def test_the_worst_slices_and_the_calibration_are_those_of_the_recorded_run():
     assert f"error from {before:.3f} to {after:.3f}" in text
 
 
+def test_speed_is_that_of_the_recorded_benchmarks():
+    lines = (ageclf.CHECKOUT / "docs" / "benchmarks.md").read_text(encoding="utf-8").splitlines()
+    recorded_rows = [{cell.strip() for cell in line.split("|")} for line in lines if line.startswith("|")]
+    speed = README.split("\n## Speed\n")[1].split("\n## ")[0]
+    claims = [[cell.strip() for cell in line.split("|")[2:5]] for line in speed.splitlines() if line.startswith("| ")]
+    assert len(claims) > 6  # more than the header
+    for claim in claims[1:]:
+        assert any(set(claim) - {""} <= cells for cells in recorded_rows), claim
+
+
 def test_runs_and_notebooks_are_listed():
     for path in (ageclf.CHECKOUT / "runs").glob("*.yaml"):
         assert f"| `{path.stem}` |" in README
