@@ -8,7 +8,8 @@ from pathlib import Path
 import ageclf
 
 try:
-    from ageclf import model_card, pages, runs, sweeps
+    from ageclf.display import model_card
+    from ageclf.workflow import execute, pages
 except ModuleNotFoundError as error:
     sys.exit(f"error: {sys.executable} has no {error.name}; use make, or `source .venv/bin/activate` after it")
 except KeyboardInterrupt:  # the imports take seconds
@@ -45,18 +46,20 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         if arguments.command == "report":
-            return finish(*runs.make_report(arguments.run, arguments.data))
+            return finish(*execute.make_report(arguments.run, arguments.data))
         if arguments.command == "sweep":
             if arguments.profile:  # jobs elsewhere print nothing here
                 print(f"What goes on: {ageclf.ROOT / 'reports' / arguments.run / 'snakemake.log'}", flush=True)
-            return finish(*sweeps.make_sweep(arguments.run, arguments.data, arguments.profile, arguments.keep_networks))
+            return finish(
+                *execute.make_sweep(arguments.run, arguments.data, arguments.profile, arguments.keep_networks)
+            )
         if arguments.command == "sweep-plan":
-            print(*sweeps.plan_sweep(arguments.run, arguments.data), sep="\n")
+            print(*execute.plan_sweep(arguments.run, arguments.data), sep="\n")
         elif arguments.command == "pages":
             pages.write_pages(ageclf.ROOT / "reports" / arguments.run)
             pages.write_index(ageclf.ROOT / "reports")
         elif arguments.command == "clean-training":
-            print("removed:", *runs.clean_training(arguments.run), sep="\n  ")
+            print("removed:", *execute.clean_training(arguments.run), sep="\n  ")
         elif arguments.command == "export":
             print(f"The SavedModel is in {export(arguments.run)}")
         elif arguments.command == "predict":
@@ -64,7 +67,7 @@ def main() -> int:
         elif arguments.command == "model-card":
             model_card.write_numbers()
         else:
-            runs.clean_reports()
+            execute.clean_reports()
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -88,22 +91,23 @@ def export(name: str) -> Path:
     if name not in found:
         known = ", ".join(found) or "nothing yet: run 04_training first"
         raise FileNotFoundError(f"no checkpoint of a run {name!r}; make export RUN=name takes {known}")
-    from ageclf.export import export_saved_model  # Keras takes seconds to import
+    from ageclf.network.checkpoints import export_saved_model
 
     export_saved_model(found[name], folder / f"{name}-savedmodel")
     return folder / f"{name}-savedmodel"
 
 
 def predict(arguments: argparse.Namespace) -> int:
-    from ageclf import photos, weights  # Keras takes seconds to import
+    from ageclf.faces import photos
+    from ageclf.network import checkpoints, prediction
 
     named = arguments.checkpoint if arguments.checkpoint == "auto" else Path(arguments.checkpoint).absolute()
-    path = weights.find_checkpoint(named, arguments.run)
-    model, known = weights.load_checkpoint(path)
-    if photos.of_drawn_faces(known):
+    path = checkpoints.find_checkpoint(named, arguments.run)
+    model, known = checkpoints.load_checkpoint(path)
+    if prediction.of_drawn_faces(known):
         print(f"warning: {path.name} was trained on drawn faces; what it says of photos means nothing", file=sys.stderr)
-    table, problems = photos.tell(photos.list_photos(arguments.photos), model, known)
-    print(photos.as_json(table, problems, path, known) if arguments.json else photos.as_text(table))
+    table, problems = prediction.tell(photos.list_photos(arguments.photos), model, known)
+    print(prediction.as_json(table, problems, path, known) if arguments.json else prediction.as_text(table))
     for problem in problems.itertuples():
         print(f"{problem.photo}: {problem.reason}", file=sys.stderr)
     return 1 if len(problems) else 0

@@ -1,7 +1,7 @@
 """The straightforward network: pictures are made large first, and changed at random when they are large."""
 
-from ageclf.backend import keras
-from ageclf.model import augmentation, build_network
+from ageclf.network.backend import keras
+from ageclf.network.model import augmentation, build_network
 
 
 def straightforward_network(image_size: int = 128, n_groups: int = 6) -> keras.Model:

@@ -16,8 +16,8 @@ import numpy as np
 from _measure import compare, in_turns, measure, print_table, spread
 from scipy.fft import dct
 
-from ageclf.reading import load_faces
-from ageclf.sample import draw_sample
+from ageclf.faces.reading import load_faces
+from ageclf.faces.sample import draw_sample
 
 OURS = "cluster_near_duplicates(images)"
 SETUP = """

@@ -14,11 +14,12 @@ from statistics import median
 import numpy as np
 from _measure import in_turns, print_table, seconds, spread
 
-from ageclf.averaging import settle
-from ageclf.backend import keras
-from ageclf.model import augmentation, build_network, flip_averaged, predict_probabilities
-from ageclf.reading import load_faces
-from ageclf.sample import draw_sample
+from ageclf.faces.reading import load_faces
+from ageclf.faces.sample import draw_sample
+from ageclf.network.backend import keras
+from ageclf.network.model import augmentation, build_network, flip_averaged
+from ageclf.network.prediction import predict_probabilities
+from ageclf.network.training import settle
 
 REPETITIONS = {1: 100, 32: 30, 10_000: 3}  # by the number of faces
 

@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 from _measure import compare, evicted, measure, print_table, spread
 
-from ageclf.sample import draw_sample
-from ageclf.unpacking import open_unpacked
+from ageclf.faces.csv_table import open_unpacked
+from ageclf.faces.sample import draw_sample
 
 OURS = "import platformdirs; from pathlib import Path; from ageclf.reading import load_faces; path = {path!r}"
 FOLDER = "platformdirs.user_cache_path = lambda name: Path({folder!r})"

@@ -18,7 +18,7 @@ from pathlib import Path
 import nbformat
 from _measure import print_table
 
-from ageclf.run_files import CHECKOUT, read_run
+from ageclf.workflow.run_files import CHECKOUT, read_run
 
 COLUMNS = ("papermill", "kernel", "imports", "work")
 

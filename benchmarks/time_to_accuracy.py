@@ -21,16 +21,14 @@ from _measure import alone, print_table
 from _plain import straightforward_network
 
 import ageclf
-from ageclf import run_files, training
-from ageclf.backend import keras
-from ageclf.groups import age_to_group
-from ageclf.images import cluster_near_duplicates
-from ageclf.model import augmentation, build_network, flip_averaged, with_auxiliary_outputs
-from ageclf.progress import Progress, of_the_groups
-from ageclf.quality import conflicting
-from ageclf.reading import describe, load_faces
-from ageclf.splitting import assign_parts
-from ageclf.targets import targets
+from ageclf.faces.clusters import assign_parts, cluster_near_duplicates, conflicting
+from ageclf.faces.groups import age_to_group
+from ageclf.faces.reading import describe, load_faces
+from ageclf.network import training
+from ageclf.network.backend import keras
+from ageclf.network.model import augmentation, build_network, flip_averaged, targets, with_auxiliary_outputs
+from ageclf.network.progress import Progress, of_the_groups
+from ageclf.workflow import run_files
 
 
 class Over(Exception):

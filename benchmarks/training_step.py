@@ -18,8 +18,8 @@ import numpy as np
 from _measure import alone, in_turns, print_table, seconds
 from _plain import straightforward_network
 
-from ageclf.backend import keras
-from ageclf.model import augmentation, build_network
+from ageclf.network.backend import keras
+from ageclf.network.model import augmentation, build_network
 
 # Pixels a side inside the network, faces a step, precision, whether pictures are resized before they are augmented.
 VARIANTS = {

@@ -3,7 +3,7 @@
 import pytest
 from tiny_checkout import make_checkout
 
-from ageclf import run_files
+from ageclf.workflow import run_files
 
 
 @pytest.fixture(scope="session")

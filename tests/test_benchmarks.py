@@ -20,11 +20,11 @@ from _plain import straightforward_network
 from tiny_checkout import make_checkout, write_run
 
 import ageclf
-from ageclf import run_files
-from ageclf.backend import keras
-from ageclf.images import cluster_near_duplicates
-from ageclf.model import build_network
-from ageclf.reading import load_faces
+from ageclf.faces.clusters import cluster_near_duplicates
+from ageclf.faces.reading import load_faces
+from ageclf.network.backend import keras
+from ageclf.network.model import build_network
+from ageclf.workflow import run_files
 
 
 def tables(text: str) -> list[list[list[str]]]:

@@ -11,10 +11,11 @@ from PIL import Image
 from skimage.data import astronaut
 
 import ageclf
-from ageclf import __main__, pages, runs
-from ageclf.groups import group_names
-from ageclf.model import build_network
-from ageclf.weights import save_checkpoint
+from ageclf import __main__
+from ageclf.faces.groups import group_names
+from ageclf.network.checkpoints import save_checkpoint
+from ageclf.network.model import build_network
+from ageclf.workflow import execute, pages
 
 
 @pytest.fixture
@@ -55,7 +56,7 @@ def test_a_mistake_gives_one_line_and_no_traceback(command, arguments, message):
 def test_a_damaged_file_of_a_report_is_named_with_what_to_do(command, tmp_path, name):
     folder = tmp_path / "reports" / "sample"
     data = {"name": "sample", "sha256": "0", "synthetic": True, "rows": 1}
-    runs.describe(folder, {"run": "sample", "parameters": {"04_training": {}}}, data)
+    execute.describe(folder, {"run": "sample", "parameters": {"04_training": {}}}, data)
     (folder / name).write_text('{"cells": []')
     status, said = command("pages", "sample")
     assert (status, said.count("\n")) == (2, 1)
@@ -100,7 +101,7 @@ def test_a_relative_path_of_data_starts_at_the_working_directory(command, tmp_pa
 def test_clean_reports_removes_only_what_runs_wrote(command, tmp_path):
     folder = tmp_path / "reports" / "sample"
     folder.mkdir(parents=True)
-    runs.describe(
+    execute.describe(
         folder,
         {"run": "sample", "parameters": {"04_training": {}}},
         {"name": "sample", "sha256": "0", "synthetic": True, "rows": 1},
@@ -117,10 +118,10 @@ def test_clean_reports_removes_only_what_runs_wrote(command, tmp_path):
 def test_clean_reports_leaves_a_run_alone_that_is_going_on(command, tmp_path):
     folder = tmp_path / "reports" / "sample"
     folder.mkdir(parents=True)
-    runs.describe(
+    execute.describe(
         folder, {"run": "sample", "parameters": {}}, {"name": "sample", "sha256": "0", "synthetic": True, "rows": 1}
     )
-    with runs.locked(folder):
+    with execute.locked(folder):
         status, said = command("clean-reports")
     assert status == 2
     assert "is being made already" in said
@@ -160,7 +161,7 @@ def test_clean_training_leaves_a_run_alone_that_is_going_on(command, tmp_path):
     for folder in ("reports", "checkpoint"):
         (tmp_path / folder).mkdir()
     (tmp_path / "checkpoint" / "a.training.npz").touch()
-    with runs.locked(tmp_path / "reports" / "a"):
+    with execute.locked(tmp_path / "reports" / "a"):
         status, said = command("clean-training", "--run", "a")
     assert (status, (tmp_path / "checkpoint" / "a.training.npz").exists()) == (2, True)
     assert "is being made already" in said
@@ -178,8 +179,8 @@ def test_export_of_an_unknown_run_names_the_known_ones(command, tmp_path):
 
 
 def test_export_writes_a_saved_model_beside_the_checkpoint(command, tmp_path):
-    from ageclf.backend import keras
-    from ageclf.weights import save_checkpoint
+    from ageclf.network.backend import keras
+    from ageclf.network.checkpoints import save_checkpoint
 
     steps = [keras.Input((48, 48, 1)), keras.layers.Flatten(), keras.layers.Dense(6, "softmax")]
     save_checkpoint(keras.Sequential(steps), tmp_path / "checkpoint" / "a.b.keras", {"run": "a.b"})

@@ -18,7 +18,7 @@ import psutil
 import pytest
 from sample_runs import environment, run, run_ageclf, run_cells_again
 
-from ageclf.weights import load_model
+from ageclf.network.checkpoints import load_model
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 

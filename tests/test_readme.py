@@ -7,8 +7,8 @@ from statistics import mean
 import pytest
 
 import ageclf
-from ageclf.evaluation import SHARES
-from ageclf.tables import percent, settings_frame
+from ageclf.display.tables import percent, settings_frame
+from ageclf.metrics.evaluation import SHARES
 
 PACKAGE = ageclf.CHECKOUT / "ageclf"
 README = (ageclf.CHECKOUT / "README.md").read_text(encoding="utf-8")

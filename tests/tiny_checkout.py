@@ -11,7 +11,7 @@ import nbformat
 import yaml
 from nbformat import v4
 
-from ageclf import runs
+from ageclf.workflow import execute
 
 PARAMETERS = 'data: str = "auto"  # faces\nrun: str = "lab"  # name\nseed: int = 0  # order'
 AT_WORK = {  # of the notebooks that do something: further parameters, and what it is
@@ -35,12 +35,12 @@ AT_WORK = {  # of the notebooks that do something: further parameters, and what 
     ),
     "06_prediction": ("interactive: bool = True  # sliders", ""),
 }
-NOTEBOOKS = sorted(path.stem for path in (runs.CHECKOUT / "notebooks").glob("*.ipynb"))
+NOTEBOOKS = sorted(path.stem for path in (execute.CHECKOUT / "notebooks").glob("*.ipynb"))
 
 
 def make_checkout(folder):
     """Write a project with tiny notebooks, the real package and the real Snakefile; return its folder."""
-    root = runs.CHECKOUT
+    root = execute.CHECKOUT
     shutil.copytree(root / "ageclf", folder / "ageclf", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(root / "Snakefile", folder)
     (folder / "runs").mkdir()

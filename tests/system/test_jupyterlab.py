@@ -20,10 +20,10 @@ from playwright.sync_api import Page, expect
 from sample_runs import environment
 
 import ageclf
-from ageclf.backend import keras
-from ageclf.groups import REFERENCE_EDGES, group_names
-from ageclf.model import build_network
-from ageclf.weights import save_checkpoint
+from ageclf.faces.groups import REFERENCE_EDGES, group_names
+from ageclf.network.backend import keras
+from ageclf.network.checkpoints import save_checkpoint
+from ageclf.network.model import build_network
 
 SCREENSHOTS = ageclf.ROOT / "reports" / "screenshots"
 PATIENCE = 90_000  # milliseconds; a notebook takes a tenth of that

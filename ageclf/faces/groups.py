@@ -1,0 +1,50 @@
+"""Age groups: named, and found for an age."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+
+REFERENCE_EDGES = (6, 19, 31, 46, 66)  # first age of every group but the first, which starts at 0
+
+
+def group_names(edges: Sequence[int] = REFERENCE_EDGES) -> list[str]:
+    """Names of the groups, youngest first: `0-5`, `6-18`, …, `66+`. Raises ValueError as `age_to_group` does."""
+    _check_edges(edges)
+    bounds = [(first, following - 1) for first, following in pairwise((0, *edges))]
+    return [f"{first}-{last}" if first < last else f"{first}" for first, last in bounds] + [f"{edges[-1]}+"]
+
+
+def age_to_group(ages: np.ndarray, edges: Sequence[int] = REFERENCE_EDGES) -> np.ndarray:
+    """Group number, int64 (n,) in 0 … len(edges), of each age in whole years (n,).
+
+    `edges` are the first ages of every group but the first. Raises ValueError unless they are strictly
+    increasing whole numbers above 0.
+    """
+    _check_edges(edges)
+    return np.searchsorted(np.asarray(edges), np.asarray(ages), side="right").astype(np.int64)
+
+
+def group_statistics(ages: np.ndarray, edges: Sequence[int] = REFERENCE_EDGES) -> tuple[list[int], list[float]]:
+    """Count the ages (n,) in each group, and take their mean: for an empty group the middle of its bounds."""
+    groups, bounds = age_to_group(ages, edges), [0, *edges, edges[-1]]
+    counts = np.bincount(groups, minlength=len(edges) + 1)
+    sums = np.bincount(groups, weights=np.asarray(ages, dtype=float), minlength=len(edges) + 1)
+    middles = [(first + following) / 2 for first, following in pairwise(bounds)]
+    return counts.tolist(), np.where(counts > 0, sums / np.maximum(counts, 1), middles).tolist()
+
+
+def _check_edges(edges: Sequence[int]) -> None:
+    whole = all(isinstance(edge, int | np.integer) and not isinstance(edge, bool) for edge in edges)
+    if not len(edges) or not whole or any(low >= high for low, high in pairwise((0, *edges))):
+        raise ValueError(f"groups={list(edges)!r}: expected whole numbers above 0, each larger than the one before")
+
+
+def heaping(ages: np.ndarray, low: int = 23, high: int = 62) -> float:
+    """Whipple's index of ages (n,), in per cent: 100 when no last digit is preferred, 500 when all end in 0 or 5.
+
+    Ages from `low` to `high`, both included, count. United Nations, "Demographic Yearbook 1955".
+    """
+    ages = np.asarray(ages)
+    counted = ages[(ages >= low) & (ages <= high)]
+    return float(500 * np.mean(counted % 5 == 0)) if len(counted) else float("nan")

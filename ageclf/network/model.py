@@ -1,0 +1,219 @@
+"""The network, as one functional Keras model: raw 48×48×1 grey values in, probabilities of the groups out.
+
+Augmentation, resizing, RGB and rescaling are layers inside it, so that training, evaluation and a stranger's
+script cannot differ. Outside `fit` and `predict`, call it with `training=False`: some preprocessing layers
+switch themselves, and every layer after them, to training mode when nothing is said.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pandas as pd
+from scipy.special import ndtr
+
+from ageclf.network.backend import keras, let_jax_compile
+from ageclf.network.pretrained import load_backbone_weights
+
+layers = keras.layers
+
+
+BACKBONES = ("small", *(f"EfficientNetV2{size}" for size in ("B0", "B1", "B2", "B3", "S", "M", "L")))
+
+
+def augmentation(
+    flip: bool = True,
+    brightness: float = 0.2,
+    translation: float = 0.1,
+    rotation: float = 0.05,
+    whole_pixels: bool = False,
+    seed: int = 0,
+) -> keras.Model:
+    """Random changes of grey pictures, float (n, 48, 48, 1) in 0–255 to the same; they act in training only.
+
+    `brightness` is the largest shift as a share of 255, `translation` as a share of the picture's side,
+    `rotation` as a share of a full turn. A strength of zero leaves its layer out. Brightness comes before the
+    moves: what a move uncovers is filled with black (0), and stays black. With `whole_pixels`, shifts are rounded,
+    and blur nothing.
+    """
+    exact = {"dtype": "float32"}  # whatever the precision of the rest: bfloat16 has a quarter of a pixel's accuracy
+    black = {"fill_mode": "constant", "fill_value": 0.0, **exact}
+    x = inputs = keras.Input((48, 48, 1))
+    if flip:
+        x = layers.RandomFlip("horizontal", **exact, seed=seed, name="flip")(x)
+    if brightness:
+        x = layers.RandomBrightness(brightness, (0, 255), **exact, seed=seed + 1, name="brightness")(x)
+    if translation:
+        between = "nearest" if whole_pixels else "bilinear"
+        shift = layers.RandomTranslation(
+            translation, translation, interpolation=between, **black, seed=seed + 2, name="translation"
+        )
+        x = shift(x)
+    if rotation:
+        x = layers.RandomRotation(rotation, **black, seed=seed + 3, name="rotation")(x)
+    return let_jax_compile(keras.Model(inputs, x, name="augmentation"))
+
+
+def build_network(
+    backbone: str = "small",
+    image_size: int = 48,
+    n_groups: int = 6,
+    weights: str = "none",
+    augment: keras.Model | None = None,
+) -> keras.Model:
+    """Build the classifier: grey values 0–255, (n, 48, 48, 1), to probabilities, float32 (n, n_groups).
+
+    `backbone` is one of `BACKBONES`; `weights` is `none` (random), `imagenet`, or the path of a Keras
+    `…_notop.h5` file for the same backbone. Head: global average pooling, dense 256 with ReLU, dropout 0.3,
+    dense softmax. The backbone is the layer named `backbone`.
+
+    Raises ValueError for an unknown backbone, or weights that do not fit it; FileNotFoundError where the
+    weights cannot be had.
+    """
+    if backbone not in BACKBONES:
+        raise ValueError(f"backbone={backbone!r}: expected one of {', '.join(BACKBONES)}")
+    inputs = keras.Input((48, 48, 1), name="grey")
+    x = inputs if augment is None else augment(inputs)
+    if image_size != 48:
+        x = layers.Resizing(image_size, image_size, name="resize")(x)
+    if backbone == "small":
+        x = layers.Rescaling(1 / 127.5, offset=-1, name="rescale")(x)
+        body = small_backbone(image_size)
+    else:
+        x = layers.Concatenate(name="rgb")([x, x, x])
+        # S, M and L were trained on [-1, 1]; B0–B3 on ImageNet's mean and variance, which Keras builds in.
+        own_rescaling = "V2B" in backbone
+        if not own_rescaling:
+            x = layers.Rescaling(1 / 127.5, offset=-1, name="rescale")(x)
+        body = getattr(keras.applications, backbone)(
+            include_top=False,
+            weights=None,
+            input_shape=(image_size, image_size, 3),
+            include_preprocessing=own_rescaling,
+        )
+        body.name = "backbone"
+    load_backbone_weights(body, backbone, weights)
+    x = body(x)
+    x = layers.GlobalAveragePooling2D(name="pool")(x)
+    x = layers.Dense(256, activation="relu", name="dense")(x)
+    x = layers.Dropout(0.3, name="dropout")(x)
+    # Softmax in float32 whatever the precision of the rest: probabilities of small groups matter.
+    outputs = layers.Dense(n_groups, activation="softmax", dtype="float32", name="probabilities")(x)
+    return keras.Model(inputs, outputs, name=f"age_groups_{backbone}")
+
+
+def without_augmentation(network: keras.Model) -> keras.Model:
+    """Return a network of the same layers, which share their weights, that leaves out the layer `augmentation`."""
+    return _instead_of_augmentation(network, lambda x: x)
+
+
+def flip_averaged(network: keras.Model) -> keras.Model:
+    """Return a network of the same layers, without `augmentation`, whose answer is the mean over face and mirror image.
+
+    Both go through the layers as one batch, so that these stand in it as in any other. Raises ValueError for a network
+    that has no layer `augmentation`, in whose place they go in.
+    """
+    network.get_layer("augmentation")
+    both = _instead_of_augmentation(network, lambda x: keras.ops.concatenate([x, keras.ops.flip(x, axis=2)]))
+    pairs = keras.ops.reshape(both.output, (2, -1, both.output.shape[-1]))
+    return keras.Model(both.input, keras.ops.mean(pairs, axis=0), name=network.name)
+
+
+def _instead_of_augmentation(network: keras.Model, change: Callable) -> keras.Model:
+    def call(layer, x, **options):
+        return change(x) if layer.name == "augmentation" else layer(x, **options)
+
+    return keras.models.clone_model(network, clone_function=lambda layer: layer, call_function=call)
+
+
+def with_auxiliary_outputs(network: keras.Model) -> keras.Model:
+    """Return a network of the same layers that tells more: a dictionary with probabilities of the groups
+    (`probabilities`), of each age in years (`ages`, float32 (n, N_AGES)), and of male and female (`gender`).
+
+    What tells the groups learns more from each face that way (Caruana, "Multitask learning", 1997).
+    """
+    features = network.get_layer("dropout").output
+    further = {
+        name: layers.Dense(width, activation="softmax", dtype="float32", name=name)(features)
+        for name, width in (("ages", N_AGES), ("gender", 2))
+    }
+    return keras.Model(network.input, {"probabilities": network.output} | further, name=network.name)
+
+
+def losses(network: keras.Model, auxiliary: float) -> dict:
+    """Return what `compile` takes: cross-entropy of each output, auxiliary ones weighted; accuracy of the groups."""
+    if not isinstance(network.output, dict):
+        return {"loss": "categorical_crossentropy", "metrics": ["accuracy"]}
+    return {
+        "loss": dict.fromkeys(network.output, "categorical_crossentropy"),
+        "loss_weights": dict.fromkeys(network.output, auxiliary) | {"probabilities": 1.0},
+        "metrics": {"probabilities": ["accuracy"]},
+    }
+
+
+def small_backbone(image_size: int = 48) -> keras.Model:
+    """A plain residual network for two cores: rescaled grey (n, size, size, 1) to features (n, size/8, size/8, 192).
+
+    Stem of 32 channels with stride 2, then stages of 48, 96 and 192 channels with two basic blocks each
+    (He et al., "Deep Residual Learning", 2016, figure 5 left): 1.6 million parameters with the head.
+    """
+    inputs = keras.Input((image_size, image_size, 1))
+    x = _convolution(inputs, 32, stride=2, name="stem")
+    for stage, width in enumerate((48, 96, 192), start=1):
+        for block in (1, 2):
+            stride = 2 if stage > 1 and block == 1 else 1
+            x = _residual_block(x, width, stride, name=f"stage{stage}_block{block}")
+    return keras.Model(inputs, x, name="backbone")
+
+
+def _residual_block(x, width: int, stride: int, name: str):
+    shortcut = x
+    if x.shape[-1] != width or stride != 1:
+        shortcut = _convolution(x, width, size=1, stride=stride, relu=False, name=f"{name}_shortcut")
+    x = _convolution(x, width, stride=stride, name=f"{name}_conv1")
+    x = _convolution(x, width, relu=False, name=f"{name}_conv2")
+    return layers.ReLU(name=f"{name}_relu")(layers.Add(name=f"{name}_add")([shortcut, x]))
+
+
+def _convolution(x, width: int, name: str, size: int = 3, stride: int = 1, relu: bool = True):
+    x = layers.Conv2D(
+        width,
+        size,
+        stride,
+        padding="same",
+        use_bias=False,
+        kernel_initializer="he_normal",
+        name=f"{name}_conv",
+    )(x)
+    # Momentum 0.9: with Keras' 0.99 the averages are still far off after the few steps of a run on the sample.
+    x = layers.BatchNormalization(momentum=0.9, name=f"{name}_norm")(x)
+    return layers.ReLU(name=f"{name}_relu")(x) if relu else x
+
+
+N_AGES = 117  # years 0 to 115, and all above
+
+
+def soft_targets(ages: np.ndarray, edges: Sequence[int], width: float = 0.0) -> np.ndarray:
+    """Spread ages in whole years (n,) over the groups that begin at 0 and at `edges`: float32 (n, 1 + edges).
+
+    An age is taken as uncertain, normally distributed about the middle of its year with a standard deviation of
+    `width` years; each row adds up to 1. With 0, or less than a tenth of a year, targets are one-hot. Geng, "Label
+    distribution learning", 2016, with the shares of single years summed over groups.
+    """
+    distances = np.asarray(edges) - np.asarray(ages, dtype=float)[:, np.newaxis] - 0.5
+    younger = ndtr(distances / max(width, 1e-3))
+    return np.diff(younger, axis=1, prepend=0.0, append=1.0).astype(np.float32)
+
+
+def targets(
+    table: pd.DataFrame, edges: Sequence[int], width: float = 0.0, auxiliary: bool = False
+) -> np.ndarray | dict[str, np.ndarray]:
+    """Return the targets of the faces of `Faces.table`, as `training.fit` takes them.
+
+    They are `soft_targets` of the groups, and with `auxiliary` those of all outputs of `model.with_auxiliary_outputs`,
+    by name: the groups, the ages softened alike, and one-hot the gender.
+    """
+    groups = soft_targets(table["age"], edges, width)
+    if not auxiliary:
+        return groups
+    genders = np.eye(2, dtype=np.float32)[table["gender"]]
+    return {"probabilities": groups, "ages": soft_targets(table["age"], range(1, N_AGES), width), "gender": genders}

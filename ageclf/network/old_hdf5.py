@@ -1,0 +1,163 @@
+"""Whole-model HDF5 files of Keras 2 (TensorFlow up to 2.15), such as the reference checkpoint.
+
+Their description of the network is never deserialised: it is compared with the reference network layer by layer,
+and the arrays go into a network that is built here. So nothing in such a file can run, and nothing gets lost.
+"""
+
+import json
+import math
+from collections.abc import Iterator
+from itertools import zip_longest
+from pathlib import Path
+
+import h5py
+
+from ageclf.network.backend import keras
+
+layers = keras.layers
+
+
+BACKBONES = {f"efficientnetv2-{size.lower()}": f"EfficientNetV2{size}" for size in ("B0", "B1", "B2", "B3", *"SML")}
+
+
+# Layers that change nothing when a network predicts. RandomCrop does, and is not among them.
+CHANGES = ("Brightness", "Contrast", "Flip", "Height", "Rotation", "Translation", "Width", "Zoom")
+
+
+IDLE = ("InputLayer", "Dropout", *(f"Random{change}" for change in CHANGES))
+
+
+# All others, with the settings that their arrays do not show; before these the pictures may be resized.
+REFERENCE = (
+    ("Rescaling", {"scale": 1 / 127.5, "offset": -1}),
+    ("EfficientNetV2", {}),
+    ("GlobalAveragePooling2D", {}),
+    ("Dense", {"units": 256, "activation": "relu", "use_bias": True}),
+    ("Dense", {"units": 6, "activation": "softmax", "use_bias": True}),
+)
+
+
+KNOWN = {*IDLE, "Sequential", "Resizing", *dict(REFERENCE)}
+
+
+def load(path: Path) -> keras.Model:
+    """Read a network that takes 48×48×3 in 0–255 as one that takes grey, float (n, 48, 48, 1) in 0–255.
+
+    It gives the probabilities, float32 (n, 6), that the old one gives for the grey value in all three channels. The
+    backbone is the layer named `backbone`; the network is named `age_groups_` and the backbone.
+
+    Raises ValueError, with the first thing that does not fit, unless the file holds the reference network: pictures
+    resized (bilinear, square) or not, rescaled to [-1, 1], an EfficientNetV2 without its own rescaling, and the head
+    of `model.build_network` for six groups. It does not matter how layers are numbered, nested or frozen, nor what
+    augmentation and dropout there is. Raises OSError where HDF5 cannot read the file.
+    """
+    with h5py.File(path) as file:
+        if "model_config" not in file.attrs or not str(file.attrs.get("keras_version")).startswith("2."):
+            raise ValueError("it is an HDF5 file, but not a whole network saved by Keras 2")
+        network, dense = _rebuild(json.loads(file.attrs["model_config"]))
+        _assign(network, file["model_weights"], dense)
+    return network
+
+
+def _rebuild(config: dict) -> tuple[keras.Model, dict[str, str]]:
+    """Build the network that a configuration describes; return it, and the new names of the two dense layers."""
+    chain = list(_chain(config))
+    shape = chain[0]["config"]["batch_input_shape"][1:]
+    if shape != [48, 48, 3]:
+        raise ValueError(f"it takes pictures of shape {shape}, not [48, 48, 3]")
+    found = [layer for layer in chain if _kind(layer) not in IDLE]
+    # Resizing and rescaling are linear: which of them comes first makes no difference.
+    resizing = [layer for layer in found[:2] if _kind(layer) == "Resizing"]
+    size = resizing[0]["config"]["height"] if resizing else 48
+    square = [("Resizing", {"width": size, "interpolation": "bilinear"})][: len(resizing)]
+    found = resizing + [layer for layer in found if layer not in resizing]
+    _compare(found, [*square, *REFERENCE])
+    body = found[len(square) + 1]["config"]
+    network = _network(BACKBONES[body["name"]], size)
+    own = [(type(part).__name__, {"name": part.name}) for part in network.get_layer("backbone").layers]
+    _compare(body["layers"][1:], own[1:])  # without the inputs, which are numbered
+    dense = [layer["config"]["name"] for layer in found if _kind(layer) == "Dense"]
+    return network, dict(zip(dense, ("dense", "probabilities"), strict=True))
+
+
+def _chain(model: dict) -> Iterator[dict]:
+    """Yield the layers of a model where each follows on the one before, those of nested sequential ones among them.
+
+    The pooling that a backbone may end in is taken out of it, and comes after it.
+    """
+    previous = None
+    for layer in model["config"]["layers"]:
+        if _kind(layer) not in KNOWN:
+            raise ValueError(f"{_described(layer)} is no layer of the reference network")
+        for inputs in layer.get("inbound_nodes", []):
+            if [name for name, *_ in inputs] != [previous]:
+                raise ValueError(f"{_described(layer)} does not follow on {previous!r} alone")
+            if inputs[0][3].get("training"):
+                raise ValueError(f"{_described(layer)} always runs as in training")
+        previous = layer["config"]["name"]
+        if layer["class_name"] == "Sequential":
+            yield from _chain(layer)
+        else:
+            yield layer
+        if _kind(layer) == "EfficientNetV2" and _kind(layer["config"]["layers"][-1]) == "GlobalAveragePooling2D":
+            yield layer["config"]["layers"].pop()
+
+
+def _kind(layer: dict) -> str:
+    is_backbone = layer["class_name"] == "Functional" and layer["config"]["name"] in BACKBONES
+    return "EfficientNetV2" if is_backbone else layer["class_name"]
+
+
+def _described(layer: dict) -> str:
+    return f"{layer['class_name']} {layer['config']['name']!r}"
+
+
+def _compare(found: list[dict], wanted: list[tuple[str, dict]]) -> None:
+    """Raise ValueError unless each layer found is of the kind, and has the settings, that is wanted in its place."""
+    for layer, (kind, settings) in zip_longest(found, wanted, fillvalue=("nothing", {})):
+        if not isinstance(layer, dict):
+            raise ValueError(f"it has nothing where the reference network has {kind}")
+        if _kind(layer) != kind:
+            raise ValueError(f"{_described(layer)} is where the reference network has {kind}")
+        for key, value in settings.items():
+            given = layer["config"][key]
+            if not (math.isclose(given, value, rel_tol=1e-6) if isinstance(value, float) else given == value):
+                raise ValueError(f"{_described(layer)} has {key} {given!r}, the reference network {value!r}")
+
+
+def _network(backbone: str, size: int) -> keras.Model:
+    settings = {"include_top": False, "weights": None, "include_preprocessing": False}
+    body = getattr(keras.applications, backbone)(input_shape=(size, size, 3), **settings)
+    body.name = "backbone"
+    x = inputs = keras.Input((48, 48, 1), name="grey")
+    if size != 48:
+        x = layers.Resizing(size, size, name="resize")(x)
+    x = layers.Concatenate(name="rgb")([x, x, x])
+    x = layers.Rescaling(1 / 127.5, offset=-1, name="rescale")(x)
+    x = layers.GlobalAveragePooling2D(name="pool")(body(x))
+    x = layers.Dense(256, activation="relu", name="dense")(x)
+    x = layers.Dropout(0.3, name="dropout")(x)
+    outputs = layers.Dense(6, activation="softmax", dtype="float32", name="probabilities")(x)
+    return keras.Model(inputs, outputs, name=f"age_groups_{backbone}")
+
+
+def _assign(network: keras.Model, group: h5py.Group, dense: dict[str, str]) -> None:
+    """Give a network the arrays below a group, whatever the depth. Raises ValueError unless each fits one of its own.
+
+    An array is known by the last two parts of its name, layer and kind, in which Keras 2 and 3 agree but for one.
+    """
+    waiting = {"/".join(variable.path.split("/")[-2:]): variable for variable in network.weights}
+
+    def assign(name: str, array: h5py.Group | h5py.Dataset) -> None:
+        if isinstance(array, h5py.Dataset):
+            layer, kind = name.removesuffix(":0").split("/")[-2:]
+            variable = waiting.pop(f"{dense.get(layer, layer)}/{kind.removeprefix('depthwise_')}", None)
+            if variable is None:
+                raise ValueError(f"the array {name} belongs to no layer of the reference network")
+            if array.shape != tuple(variable.shape):
+                raise ValueError(f"the array {name} has shape {array.shape}, not {tuple(variable.shape)}")
+            variable.assign(array[()])
+
+    group.visititems(assign)
+    if waiting:
+        raise ValueError(f"the array {min(waiting)} is missing")

@@ -1,0 +1,242 @@
+"""Training: batches in a seeded order, the learning rate, and fit, which goes on where it was stopped."""
+
+import math
+import shutil
+import sys
+from contextlib import AbstractContextManager, nullcontext
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from ageclf.network.backend import keras
+from ageclf.network.model import losses, without_augmentation
+from ageclf.network.progress import Progress, epochs_since_best, of_the_groups
+
+Targets = np.ndarray | dict[str, np.ndarray]  # of the groups, or of each output by its name
+
+
+def _take(arrays, rows: np.ndarray | slice):
+    return keras.tree.map_structure(lambda array: array[rows], arrays)
+
+
+class Batches(keras.utils.PyDataset):
+    """Shuffled batches: uint8 (b, 48, 48, 1) with targets float32 (b, n_groups), or a dictionary of such.
+
+    The order depends on `seed` and the number of the epoch alone, when `fit` is told `shuffle=False`: it is new
+    in every epoch, which `fit(arrays, shuffle=True)` after seeding is not, and the same in every run.
+    """
+
+    def __init__(self, images: np.ndarray, targets: Targets, batch_size: int, seed: int, epoch: int = 0):
+        super().__init__()
+        self.images, self.targets = images[..., np.newaxis], targets
+        self.batch_size, self.seed = batch_size, seed
+        self._shuffle(epoch)
+
+    def _shuffle(self, epoch: int) -> None:
+        self.epoch = epoch
+        self.order = np.random.default_rng((self.seed, epoch)).permutation(len(self.images))
+
+    def __len__(self) -> int:
+        return math.ceil(len(self.images) / self.batch_size)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, Targets]:
+        chosen = self.order[index * self.batch_size : (index + 1) * self.batch_size]
+        return self.images[chosen], _take(self.targets, chosen)
+
+    def on_epoch_end(self) -> None:
+        self._shuffle(self.epoch + 1)
+
+
+def warmup_cosine(peak: float, steps: int, warmup: float = 0.05) -> keras.optimizers.schedules.LearningRateSchedule:
+    """Return the learning rate as a function of the step: linear warm-up over a share of `steps`, cosine to zero.
+
+    Loshchilov and Hutter, "SGDR: stochastic gradient descent with warm restarts", 2017, without restarts.
+    """
+    rising = max(1, round(warmup * steps))
+    return keras.optimizers.schedules.CosineDecay(
+        0.0, decay_steps=max(1, steps - rising), warmup_target=peak, warmup_steps=rising
+    )
+
+
+class ProgressBar(keras.callbacks.Callback):
+    """One bar over all batches of some epochs, with the last epoch's figures and the time left beside it."""
+
+    def __init__(self, name: str, done: int, epochs: int):
+        super().__init__()
+        self.name, self.done, self.epochs = name, done, epochs
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        steps = self.params["steps"]
+        # Once a second: an executed notebook keeps every state of the bar, and training may take hours.
+        settings = {"unit": "batch", "file": sys.stdout, "mininterval": 1, "ncols": 100}
+        self.bar = tqdm(desc=self.name, initial=self.done * steps, total=self.epochs * steps, **settings)
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        self.bar.update()
+
+    def on_epoch_end(self, epoch: int, logs: dict) -> None:
+        self.bar.set_postfix_str(f"epoch {epoch + 1}, validation accuracy {of_the_groups(logs)['val_accuracy']:.3f}")
+
+    def on_train_end(self, logs: dict | None = None) -> None:
+        self.bar.close()
+
+
+def on_all_gpus(kind: str = "GPU") -> AbstractContextManager:
+    """Return the context in which to build a network that `fit` then trains on all GPUs of this machine at once.
+
+    It changes nothing where Keras runs on something else than TensorFlow, or TensorFlow sees less than two devices
+    of the `kind`.
+    """
+    strategy = _mirrored(kind)
+    return strategy.scope() if strategy else nullcontext()
+
+
+@cache
+def _mirrored(kind: str):
+    # One for all networks of a process: what two of them send between the devices gets mixed up.
+    if keras.backend.backend() != "tensorflow":
+        return None
+    import tensorflow as tf
+
+    devices = [device.name for device in tf.config.list_logical_devices(kind)]
+    return tf.distribute.MirroredStrategy(devices) if len(devices) > 1 else None
+
+
+def fit(
+    model: keras.Model,
+    train: tuple[np.ndarray, Targets],
+    val: tuple[np.ndarray, Targets],
+    progress: Progress,
+    *,
+    head_epochs: int,
+    epochs: int,
+    batch_size: int,
+    head_learning_rate: float,
+    learning_rate: float,
+    patience: int,
+    seed: int,
+    weight_decay: float = 0.0,
+    averaging: float = 0.0,
+    norm_faces: int = 0,
+    auxiliary: float = 0.0,
+) -> None:
+    """Train the head alone for `head_epochs` at a constant rate, then everything for `epochs` by `warmup_cosine`.
+
+    `train` and `val` are images uint8 (n, 48, 48) with targets float32 (n, n_groups); of a network with auxiliary
+    outputs, whose losses count `auxiliary` times, with targets of each by name. The model is compiled
+    anew for each phase: which weights an optimizer moves is settled then. The second phase ends early when the
+    validation loss has not been lower for `patience` epochs. Epochs that `progress` brings along are not done
+    again: with one thread, what comes out is exactly that of a training that was never stopped. With TensorFlow,
+    the history also goes to a folder `tensorboard` beside the log.
+
+    In the second phase, what is validated and saved is the moving average of the weights with the momentum
+    `averaging`, when that is above 0, with statistics `settle`d on `norm_faces` training faces, when these are.
+    Weights, but for those of normalisation and biases, decay by `weight_decay` times the learning rate a step
+    (Loshchilov and Hutter, "Decoupled weight decay regularization", 2019).
+
+    A network that was built in `on_all_gpus` gets its share of each batch on each GPU. The last faces of `train` and
+    of `val`, fewer than there are GPUs, are left out where they make no full share. Raises ValueError for a
+    `batch_size` that is no multiple of the number of GPUs.
+    """
+    strategy = getattr(model, "distribute_strategy", None)  # other backends have none
+    devices = strategy.num_replicas_in_sync if strategy else 1
+    if batch_size % devices:
+        raise ValueError(f"batch_size={batch_size} cannot be shared out evenly: give a multiple of {devices}, the GPUs")
+    # Keras stops at a share that is empty, or at a first batch with shares of two sizes.
+    train, val = (_take(part, slice(len(part[0]) - len(part[0]) % devices)) for part in (train, val))
+    progress.read()
+    tensorboard = progress.log.parent / "tensorboard"
+    if not progress.history:
+        shutil.rmtree(tensorboard, ignore_errors=True)
+    progress.restore_network(model)
+    steps = math.ceil(len(train[0]) / batch_size)
+
+    def stop_in_time(epoch: int = 0, logs: dict | None = None) -> bool:
+        model.stop_training = epochs_since_best(progress.history[head_epochs:]) >= patience
+        return model.stop_training
+
+    for phase, first, last in (("head", 0, head_epochs), ("everything", head_epochs, head_epochs + epochs)):
+        done = len(progress.history)
+        if done >= last or stop_in_time():
+            continue
+        model.get_layer("backbone").trainable = phase == "everything"
+        rate = head_learning_rate if phase == "head" else warmup_cosine(learning_rate, epochs * steps)
+        with strategy.scope() if strategy else nullcontext():
+            optimizer = keras.optimizers.Adam(rate)
+            if phase == "everything":
+                averages = {"use_ema": averaging > 0, "ema_momentum": averaging}
+                optimizer = keras.optimizers.Adam(rate, weight_decay=weight_decay or None, **averages)
+                optimizer.exclude_from_weight_decay(var_names=["bias", "beta", "gamma"])
+            model.compile(optimizer, **losses(model, auxiliary))
+            if done > first:
+                progress.restore_optimizer(model)
+        callbacks = [progress, keras.callbacks.LambdaCallback(on_epoch_end=stop_in_time)]
+        if phase == "everything" and (averaging or norm_faces):
+            drawn = np.random.default_rng(seed).permutation(len(train[0]))[:norm_faces]  # files may be in order of age
+            callbacks.append(Averaging(train[0][drawn], resumed=done > first))
+        if keras.backend.backend() == "tensorflow":
+            callbacks.append(keras.callbacks.TensorBoard(tensorboard, write_graph=False))
+        model.fit(
+            Batches(*train, batch_size, seed, epoch=done),
+            shuffle=False,  # Keras would shuffle the batches, by a generator that no state holds
+            validation_data=(val[0][..., np.newaxis], val[1]),
+            validation_batch_size=256 - 256 % devices,
+            initial_epoch=done,
+            epochs=last,
+            callbacks=[*callbacks, ProgressBar(phase, done - first, last - first)],
+            verbose=0,
+        )
+
+
+def read_history(log: Path) -> pd.DataFrame:
+    """Read the CSV of a training: one row an epoch, indexed by the epoch's number, from 1."""
+    return pd.read_csv(log, index_col="epoch")
+
+
+BATCH = 128  # faces behind each update of the statistics
+
+
+class Averaging(keras.callbacks.Callback):
+    """Puts moving averages in the place of a network's weights while it is validated and saved.
+
+    The optimizer keeps the averages, when it is told `use_ema`; for the time of validation they and the weights change
+    places, and a state that `Progress` saves meanwhile holds them so: `resumed` says that the network comes from one.
+    This callback must come last, after what saves. With `images`, uint8 (n, 48, 48), the moving statistics of batch
+    normalisation are measured anew before each validation, as `settle` says.
+    """
+
+    def __init__(self, images: np.ndarray, resumed: bool):
+        super().__init__()
+        self.images, self.resumed = images, resumed
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        if self.resumed:
+            self._change_places()
+
+    def on_test_begin(self, logs: dict | None = None) -> None:
+        self._change_places()
+        settle(self.model, self.images)
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        self._change_places()
+
+    def _change_places(self) -> None:
+        kept = [variable for variable in self.model.optimizer.variables if variable.path.endswith("_average")]
+        for weight, average in zip(self.model.trainable_variables, kept, strict=bool(kept)):
+            value = keras.ops.convert_to_numpy(weight).copy()
+            weight.assign(keras.ops.convert_to_numpy(average))
+            average.assign(value)
+
+
+def settle(model: keras.Model, images: np.ndarray) -> None:
+    """Measure the moving statistics of batch normalisation anew, in place, on faces as they are: uint8 (n, 48, 48).
+
+    Those of the training are of faces that were shifted, turned and partly black, seen by other weights than the
+    average. Wu and Johnson, "Rethinking 'batch' in batch normalization", 2021, section 3. No images: nothing changes.
+    """
+    network = without_augmentation(model)
+    for start in range(0, len(images), BATCH):
+        network(images[start : start + BATCH, ..., np.newaxis], training=True)

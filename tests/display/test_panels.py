@@ -1,0 +1,111 @@
+"""Panels show what is set: their own widgets, set here as a person sets them, but for the browser."""
+
+import re
+from base64 import b64decode
+from io import BytesIO
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+
+mpl.use("Agg")
+
+import matplotlib.pyplot as plt
+
+from ageclf.display import panels, plots
+from ageclf.network.model import augmentation
+
+FACES = np.random.default_rng(0).integers(0, 256, (5, 48, 48), dtype=np.uint8)
+STRENGTHS = {"flip": True, "brightness": 0.2, "translation": 0.1, "rotation": 0.05}
+NAMES = ["0-5", "6-18", "19-30"]
+TRUE = np.array([0, 0, 1, 1, 1])
+PROBABILITIES = np.eye(3)[[0, 2, 1, 1, 0]]  # the second and the last are mistakes
+
+
+def control(panel, name):
+    """Return the control of a panel that bears a name."""
+    return next(widget for widget in panel.children[0].children if widget.description == name)
+
+
+def seen(html):
+    """Return what stands above a picture, and its pixels."""
+    said, source = re.search(r'<figcaption>(.+)</figcaption><img src="data:image/png;base64,(.+?)"', html).groups()
+    return said, plt.imread(BytesIO(b64decode(source)))
+
+
+def assert_shows(panel, figure):
+    np.testing.assert_array_equal(seen(panel.children[1].value)[1], seen(panels.picture(figure, "expected"))[1])
+
+
+def gallery(seed, **changed):
+    """Draw the first two faces as they are, and nine times as training with these strengths meets them."""
+    change, two = augmentation(**STRENGTHS | changed, seed=seed), FACES[:2, ..., np.newaxis].astype("float32")
+    columns = [two, *(np.asarray(change(two, training=True)) for _ in range(9))]
+    return plots.face_grid([column[face, ..., 0] for face in range(2) for column in columns]).figure
+
+
+def bars(*chosen):
+    chosen = list(chosen)
+    predicted = PROBABILITIES.argmax(axis=1)
+    return plots.probability_bars(FACES[chosen], PROBABILITIES[chosen], NAMES, TRUE[chosen], predicted[chosen])
+
+
+def test_a_strength_is_seen_on_the_same_draws_until_others_are_asked_for():
+    panel = panels.augmentation_panel(FACES[:2], STRENGTHS, seed=3)
+    assert_shows(panel, gallery(3))
+    control(panel, "brightness").value = 0.5
+    assert_shows(panel, gallery(3, brightness=0.5))
+    control(panel, "flip").value = False
+    assert_shows(panel, gallery(3, brightness=0.5, flip=False))
+    control(panel, "draw again").click()
+    assert_shows(panel, gallery(4, brightness=0.5, flip=False))
+    said = "brightness 0.5, translation 0.1, rotation 0.05"
+    assert seen(panel.children[1].value)[0] == f"Each face as it is, then nine draws with flip False, {said}"
+
+
+def test_with_every_strength_at_nothing_the_faces_stay_as_they_are():
+    panel = panels.augmentation_panel(FACES[:1], {"flip": False, "brightness": 0, "translation": 0, "rotation": 0.0})
+    assert_shows(panel, plots.face_grid(np.repeat(FACES[:1], 10, axis=0)).figure)
+
+
+@pytest.mark.parametrize(("strength", "largest"), [(0.2, 0.5), (0.8, 0.8)])
+def test_a_slider_reaches_as_far_as_the_strength_that_it_starts_from(strength, largest):
+    slider = control(panels.augmentation_panel(FACES[:1], STRENGTHS | {"translation": strength}), "translation")
+    assert (slider.min, slider.value, slider.max) == (0, strength, largest)
+
+
+def test_pages_follow_each_other_and_begin_again():
+    panel = panels.prediction_panel(FACES, PROBABILITIES, NAMES, TRUE, at_once=2)
+    for page, faces, said in ((1, (0, 1), "1–2"), (2, (2, 3), "3–4"), (3, (4,), "5–5"), (1, (0, 1), "1–2")):
+        assert control(panel, "page").value == page
+        assert seen(panel.children[1].value)[0] == f"Faces {said} of 5"
+        assert_shows(panel, bars(*faces))
+        control(panel, "next faces").click()
+
+
+def test_mistakes_and_a_group_can_be_picked_out():
+    panel = panels.prediction_panel(FACES, PROBABILITIES, NAMES, TRUE, at_once=2)
+    control(panel, "page").value = 3
+    control(panel, "only mistakes").value = True
+    assert (control(panel, "page").value, control(panel, "page").max) == (1, 1)
+    assert_shows(panel, bars(1, 4))
+    control(panel, "true group").label = "6-18"
+    assert_shows(panel, bars(4))
+    control(panel, "only mistakes").value = False
+    assert_shows(panel, bars(2, 3))
+    assert control(panel, "page").max == 2
+
+
+def test_a_group_without_a_face_is_an_empty_page():
+    panel = panels.prediction_panel(FACES, PROBABILITIES, NAMES, TRUE)
+    control(panel, "true group").label = "19-30"
+    assert seen(panel.children[1].value)[0] == "No such face"
+    control(panel, "next faces").click()
+    control(panel, "true group").label = "all"
+    assert_shows(panel, bars(*range(5)))
+
+
+def test_a_picture_is_described_and_its_figure_closed():
+    before = plt.get_fignums()
+    assert panels.picture(plots.age_counts([3, 5]).figure, "ages < 6").count("ages &lt; 6") == 2
+    assert plt.get_fignums() == before

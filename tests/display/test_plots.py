@@ -1,0 +1,147 @@
+"""Figures show the data they were given, and say without colour what colour says."""
+
+import subprocess
+import sys
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+from scipy.stats import binomtest
+
+mpl.use("Agg")
+
+import matplotlib.pyplot as plt
+
+from ageclf.display import plots
+
+NAMES = ["0-5", "6-18", "19-30"]
+
+
+@pytest.fixture(autouse=True)
+def _closed_figures():
+    yield
+    plt.close("all")
+
+
+def interval(value, half=0.02):
+    return {"value": value, "low": value - half, "high": value + half}
+
+
+def test_plots_leaves_keras_and_global_settings_alone():
+    code = (
+        "import sys, matplotlib; before = dict(matplotlib.rcParams); import ageclf.plots;"
+        "assert dict(matplotlib.rcParams) == before; assert 'keras' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_face_grid_shows_every_pixel_on_a_fixed_scale():
+    images = np.random.default_rng(0).integers(60, 200, (7, 48, 48), dtype=np.uint8)
+    axes = plots.face_grid(images, [f"face {i}" for i in range(7)], columns=3)
+    sheet = axes.images[0].get_array()
+    assert axes.images[0].get_clim() == (0, 255)
+    assert [text.get_text() for text in axes.texts] == [f"face {i}" for i in range(7)]
+    for image, text in zip(images, axes.texts, strict=True):
+        left, top = round(text.get_position()[0] - 24), round(text.get_position()[1] + 2)
+        np.testing.assert_array_equal(sheet[top : top + 48, left : left + 48], image)
+
+
+def test_face_grid_draws_each_pixel_two_by_two():
+    image = np.random.default_rng(0).integers(0, 256, (1, 48, 48), dtype=np.uint8)
+    canvas = plots.face_grid(image).figure.canvas
+    canvas.draw()
+    drawn = np.asarray(canvas.buffer_rgba())[..., 0].astype(int)
+    doubled = np.kron(image[0], np.ones((2, 2), dtype=int))
+    windows = np.lib.stride_tricks.sliding_window_view(drawn, doubled.shape)
+    # One grey value is what the colour map's rounding may cost.
+    assert (abs(windows - doubled) <= 1).all(axis=(2, 3)).any()
+
+
+def test_map_heat_starts_at_zero_and_takes_a_common_scale():
+    values = np.arange(48 * 48).reshape(48, 48)
+    axes = plots.map_heat(values, "pictures (%)", vmax=9000)
+    np.testing.assert_array_equal(axes.images[0].get_array(), values)
+    assert axes.images[0].get_clim() == (0, 9000)
+
+
+def test_histograms_share_their_bins_and_each_adds_up_to_100():
+    axes = plots.histograms({"before": [0, 1, 1, 3], "after": [2, 3]}, "grey", bins=[0, 1, 2, 4])
+    before, after = (patch.get_data()[0] for patch in axes.patches)
+    assert before.tolist() == [25, 50, 25]
+    assert after.tolist() == [0, 0, 100]
+    assert len({patch.get_linestyle() for patch in axes.patches}) == 2
+
+
+def test_by_group_draws_each_box_at_its_group():
+    groups = np.repeat([0, 2], 101)
+    values = np.concatenate([np.arange(101), 200 + np.arange(101)])
+    axes = plots.by_group(values, groups, NAMES, "grey")
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == NAMES
+    flat = {line.get_ydata()[0]: line.get_xdata().mean() for line in axes.lines if np.ptp(line.get_ydata()) == 0}
+    assert flat[50] == pytest.approx(0)
+    assert flat[250] == pytest.approx(2)
+    assert {5, 95, 205, 295} <= flat.keys()
+
+
+def test_share_by_group_shows_shares_and_wilson_intervals_and_no_bar_for_an_empty_group():
+    axes = plots.share_by_group([True, False, False, False, True], [0, 0, 0, 0, 2], NAMES, "dark (%)")
+    assert [(bar.get_x() + 0.3, bar.get_height()) for bar in axes.patches] == [(0, 25), (2, 100)]
+    low, high = binomtest(1, 4).proportion_ci(method="wilson")
+    assert axes.collections[0].get_segments()[0][:, 1] == pytest.approx([100 * low, 100 * high])
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == NAMES
+
+
+def test_confusion_writes_counts_and_row_shares_and_leaves_an_empty_row_blank():
+    figure = plots.confusion([[8, 2, 0], [0, 0, 0], [1, 1, 2]], NAMES)
+    counts, shares = ([text.get_text() for text in axes.texts] for axes in figure.axes)
+    assert counts == ["8", "2", "0", "0", "0", "0", "1", "1", "2"]
+    assert shares == ["80", "20", "0", "25", "25", "50"]
+    assert figure.axes[1].get_ylabel().startswith("true")
+    assert figure.axes[1].get_xlabel().startswith("predicted")
+
+
+def test_training_curves_plot_the_history_by_epoch():
+    history = pd.DataFrame(
+        {
+            "loss": [2.0, 1.0],
+            "val_loss": [2.1, 1.5],
+            "accuracy": [0.2, 0.6],
+            "val_accuracy": [0.3, 0.5],
+            "learning_rate": [1e-3, 1e-4],
+        },
+        index=[1, 2],
+    )
+    loss, accuracy, rate = plots.training_curves(history).axes
+    lines = {line.get_label(): line for line in accuracy.lines}
+    assert lines["train"].get_xydata().tolist() == [[1, 20], [2, 60]]
+    assert lines["validation"].get_xydata().tolist() == [[1, 30], [2, 50]]
+    assert loss.lines[1].get_ydata().tolist() == [2.1, 1.5]
+    assert rate.get_yscale() == "log"
+
+
+def test_probability_bars_tell_right_from_wrong_without_colour():
+    images = np.zeros((2, 48, 48), dtype=np.uint8)
+    probabilities = np.array([[0.7, 0.2, 0.1], [0.1, 0.3, 0.6]])
+    figure = plots.probability_bars(images, probabilities, NAMES, true=[0, 1], predicted=[0, 2])
+    right, wrong = figure.axes[1::2]
+    assert [bar.get_width() for bar in wrong.patches] == pytest.approx([10, 30, 60])
+    assert "right" in right.get_title(loc="left")
+    assert "wrong" in wrong.get_title(loc="left")
+    assert [bool(bar.get_hatch()) for bar in (*right.patches, *wrong.patches)] == [False] * 5 + [True]
+    assert [tick.get_text() for tick in wrong.get_yticklabels()] == ["0-5", "▸ 6-18", "19-30"]
+
+
+def test_probability_bars_of_no_face_are_an_empty_figure():
+    figure = plots.probability_bars(np.zeros((0, 48, 48)), np.zeros((0, 3)), NAMES, [], [])
+    assert isinstance(figure, Figure)
+    assert not figure.axes
+
+
+def test_round_ages_are_told_apart():
+    axes = plots.age_counts([3, 3, 5, 10])
+    others, rounds = axes.containers
+    assert {round(bar.get_x() + 0.45): bar.get_height() for bar in others}[3] == 2
+    assert {round(bar.get_x() + 0.45): bar.get_height() for bar in rounds} == {0: 0, 5: 1, 10: 1}
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["other years", "years ending in 0 or 5"]

@@ -1,0 +1,279 @@
+"""What a CSV file may look like, what makes a row bad, and what is no file of faces at all."""
+
+import bz2
+import csv
+import gzip
+import lzma
+import tracemalloc
+
+import numpy as np
+import pandas as pd
+import pytest
+from face_files import IMAGES, collected, pixels_with, rows, write_csv, zipped
+
+from ageclf.faces import csv_table
+from ageclf.faces.csv_table import read_csv
+
+HEADER = "age,ethnicity,gender,img_name,pixels\n"
+EXPECTED = "expected 2,304 whole numbers 0–255 separated by spaces"
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "faces.csv"
+
+
+def read(path):
+    return collected(read_csv(path))
+
+
+def assert_the_three_faces(path):
+    images, table, bad = read(path)
+    np.testing.assert_array_equal(images, IMAGES)
+    assert images.dtype == np.uint8
+    assert table["age"].tolist() == [0, 25, 120]
+    assert bad == {}
+    return table
+
+
+def test_pictures_and_columns_arrive_unchanged(path):
+    table = assert_the_three_faces(write_csv(path))
+    assert list(table) == ["row", "age", "ethnicity", "gender", "img_name"]
+    assert table["row"].tolist() == [0, 1, 2]
+    assert table["ethnicity"].tolist() == [0, 4, 2]
+    assert table["gender"].tolist() == [0, 1, 1]
+    assert table["img_name"].tolist() == ["a.jpg", "NA", "a,b.jpg"]
+
+
+def test_every_grey_value_is_read_as_itself_in_every_place(path):
+    values = [(np.arange(48 * 48) + shift) % 256 for shift in (0, 100, 250)]
+    write_csv(path, {(row, "pixels"): " ".join(map(str, numbers)) for row, numbers in enumerate(values)})
+    np.testing.assert_array_equal(read(path)[0].reshape(3, -1), values)
+
+
+@pytest.mark.parametrize("between", [" ", "\t"])
+def test_leading_zeros_change_no_value(path, between):
+    assert_the_three_faces(write_csv(path, {(0, "pixels"): between.join(f"{value:03}" for value in IMAGES[0].ravel())}))
+
+
+def test_neighbours_do_not_run_together(path):
+    values = np.arange(48 * 48) % 3  # any two of them would be a grey value, too
+    write_csv(path, {(row, "pixels"): " ".join(map(str, values)) for row in range(3)})
+    np.testing.assert_array_equal(read(path)[0].reshape(3, -1), [values] * 3)
+
+
+def test_an_ordinary_file_is_read_the_fast_way(path, monkeypatch):
+    monkeypatch.setattr(csv_table, "_parse_carefully", None)
+    assert_the_three_faces(write_csv(path))
+
+
+def test_a_long_file_keeps_its_order(path):
+    pd.concat([rows()] * 700).to_csv(path, index=False)
+    images, table, bad = read(path)
+    assert table["row"].tolist() == list(range(2100))
+    assert (images == np.tile(IMAGES, (700, 1, 1))).all()
+    assert table["age"].tolist() == [0, 25, 120] * 700
+    assert bad == {}
+
+
+def test_columns_may_come_in_any_order_with_others_between(path):
+    table = rows().assign(x=["1", "", "x"])
+    table.to_csv(path, index=False, columns=["pixels", "x", "gender", "age", "img_name", "ethnicity"])
+    assert assert_the_three_faces(path)["ethnicity"].tolist() == [0, 4, 2]
+
+
+def test_spaces_around_names_and_numbers_do_no_harm(path):
+    write_csv(path, {(1, "age"): " 25 ", (1, "pixels"): f" {rows()['pixels'][1].replace(' ', '  ')}\t"})
+    path.write_text(path.read_text().replace("age,ethnicity", "age , ethnicity", 1))
+    assert assert_the_three_faces(path)["ethnicity"].tolist() == [0, 4, 2]
+
+
+def test_whole_numbers_may_be_written_as_decimals(path):
+    table = assert_the_three_faces(write_csv(path, {(1, "age"): "25.0", (1, "ethnicity"): "4.", (1, "gender"): "1.00"}))
+    assert table.loc[1, ["ethnicity", "gender"]].tolist() == [4, 1]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_a_byte_order_mark_and_the_line_ends_of_any_system_are_accepted(path, end):
+    write_csv(path, encoding="utf-8-sig", lineterminator=end)
+    assert path.read_bytes().startswith(b"\xef\xbb\xbfage")
+    assert_the_three_faces(path)
+
+
+def test_a_last_line_without_an_end_is_read(path):
+    write_csv(path).write_text(path.read_text().rstrip("\n"))
+    assert_the_three_faces(path)
+
+
+@pytest.mark.parametrize("in_the_header", [True, False])
+def test_a_comma_at_the_end_of_every_row_shifts_nothing(path, in_the_header):
+    text = write_csv(path).read_text().replace("\n", ",\n")
+    path.write_text(text if in_the_header else text.replace("pixels,", "pixels"))
+    assert_the_three_faces(path)
+
+
+def test_cells_in_quotes_may_hold_commas_quotes_and_line_ends(path):
+    names = ["a,b", 'say "a"', "one\ntwo\r\nthree"]
+    in_lines = [text.replace(" ", "\n", 40) for text in rows()["pixels"]]
+    cells = {(row, "img_name"): name for row, name in enumerate(names)}
+    write_csv(path, cells | {(row, "pixels"): text for row, text in enumerate(in_lines)}, quoting=csv.QUOTE_ALL)
+    assert assert_the_three_faces(path)["img_name"].tolist() == names
+
+
+def test_optional_columns_are_none_where_the_file_lacks_them(path):
+    rows().to_csv(path, index=False, columns=["age", "pixels"])
+    assert assert_the_three_faces(path)[["ethnicity", "gender", "img_name"]].isna().all(axis=None)
+
+
+@pytest.mark.parametrize("column", ["ethnicity", "gender", "img_name"])
+def test_an_empty_cell_of_an_optional_column_is_none(path, column):
+    assert read(write_csv(path, {(1, column): ""}))[1][column].isna().tolist() == [False, True, False]
+
+
+@pytest.mark.parametrize("position", [0, 1000, 2303])
+@pytest.mark.parametrize(
+    "number", ["256", "300", "1000", "65536", "4294967296", "-1", "1.5", "x", "0x1F", "1e1", "٣", "1\0", "²"]
+)
+def test_a_pixel_that_is_no_grey_value_makes_its_row_bad(path, position, number):
+    images, table, bad = read(write_csv(path, {(0, "pixels"): pixels_with(number, position)}))
+    found = f"found {number!r} as number {position + 1:,} in line 2"
+    assert bad == {0: ("pixels", f"{found}, {EXPECTED}")}
+    np.testing.assert_array_equal(images, IMAGES[1:])
+    assert table["row"].tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("change", [1, -1])
+def test_a_number_more_or_less_makes_its_row_bad(path, change):
+    numbers = rows()["pixels"][1].split()
+    bad = read(write_csv(path, {(1, "pixels"): " ".join([*numbers, "7"] if change == 1 else numbers[:-1])}))[2]
+    assert bad == {1: ("pixels", f"found {2304 + change:,} numbers in line 3, {EXPECTED}")}
+
+
+def test_a_number_that_slipped_into_the_next_row_is_noticed(path):
+    """Three rows with the right total of numbers, two of them with the wrong count."""
+    first, last = rows()["pixels"][0].rsplit(" ", 1)
+    images, _, bad = read(write_csv(path, {(0, "pixels"): first, (1, "pixels"): f"{last} {rows()['pixels'][1]}"}))
+    assert [reason[:20] for _, reason in bad.values()] == ["found 2,303 numbers ", "found 2,305 numbers "]
+    np.testing.assert_array_equal(images, IMAGES[2:])
+
+
+def test_a_row_without_pixels_is_bad(path):
+    assert read(write_csv(path, {(2, "pixels"): ""}))[2] == {2: ("pixels", f"found 0 numbers in line 4, {EXPECTED}")}
+
+
+@pytest.mark.parametrize("age", ["-1", "121", "25.5", "", "old", "inf", "nan", "1e1", "1e30", "٣", "2\x005", "1 2"])
+def test_an_age_that_is_none_makes_its_row_bad(path, age):
+    bad = read(write_csv(path, {(1, "age"): age}))[2]
+    assert bad == {1: ("age", f"found {age!r} in line 3, expected whole numbers 0–120")}
+
+
+@pytest.mark.parametrize(
+    ("column", "value"), [("ethnicity", "5"), ("ethnicity", "256"), ("gender", "2"), ("gender", "m")]
+)
+def test_an_unknown_code_makes_its_row_bad(path, column, value):
+    highest = {"ethnicity": 4, "gender": 1}[column]
+    bad = read(write_csv(path, {(1, column): value}))[2]
+    assert bad == {1: (column, f"found {value!r} in line 3, expected whole numbers 0–{highest}")}
+
+
+def test_a_row_that_is_bad_in_two_columns_is_listed_once_with_the_first(path):
+    bad = read(write_csv(path, {(1, "pixels"): "1 2 3", (1, "gender"): "7", (1, "ethnicity"): "9"}))[2]
+    assert bad == {1: ("ethnicity", "found '9' in line 3, expected whole numbers 0–4")}
+
+
+@pytest.mark.parametrize(
+    ("line", "column", "cells"),
+    [("25,4,1,b.jpg", "pixels", 4), ("25", "ethnicity", 1), ("25,4,1,a,b.jpg,1", "pixels", 6)],
+)
+def test_a_row_with_cells_more_or_less_is_bad_and_shifts_no_other(path, line, column, cells):
+    lines = write_csv(path).read_text().splitlines()
+    path.write_text("\n".join([*lines[:2], line, lines[3]]))
+    images, table, bad = read(path)
+    assert bad == {1: (column, f"found {cells} cells in line 3, expected 5 as in the header")}
+    np.testing.assert_array_equal(images, IMAGES[[0, 2]])
+    assert table["row"].tolist() == [0, 2]
+
+
+def test_a_bad_row_is_named_by_the_line_that_an_editor_shows(path):
+    """Blank lines are no rows, and a row with line ends in its cells takes several lines."""
+    table = pd.concat([rows()] * 20, ignore_index=True)
+    table.loc[7, "img_name"] = "one\ntwo\nthree"
+    table.loc[50, "age"] = "200"
+    text = table.to_csv(index=False)
+    path.write_text("\n  \n" + text.replace("\n120,", "\n\n\n120,", 3))
+    bad = read(path)[2]
+    (column, reason) = bad.pop(50)
+    assert not bad
+    assert column == "age"
+    line = int(reason.split("line ")[1].split(",")[0])
+    assert path.read_text().split("\n")[line - 1].startswith("200,")
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"", "the file is empty"),
+        (b"\n \n", "the file is empty"),
+        (HEADER.encode(), "no row below the header"),
+        (b"a,b\n1,2\n", "column 'age' is missing from the header ['a', 'b']"),
+        (b"age,img_name\n25,a.jpg\n", "column 'pixels' is missing from the header ['age', 'img_name']"),
+        (b"age;pixels\n25;1 2\n", "column 'age' is missing from the header ['age;pixels']"),
+        (b"age,age,pixels\n25,26,1 2\n", "column 'age' is repeated in the header ['age', 'age', 'pixels']"),
+        (b"\x89PNG\r\n\x1a\n\0\xff", "'utf-8' codec can't decode byte 0x89"),
+        ("age,pixels\n".encode("utf-16"), "'utf-8' codec can't decode byte 0xff"),
+        (b"%PDF-1.7\n", "column 'age' is missing from the header ['%PDF-1.7']"),
+        (b'age,pixels\n25,1\n\n26,"1,2', "line 4: unexpected end of data"),
+        (b'age,pixels\n25,"1"2"\n', "line 2: ',' expected after '\"'"),
+    ],
+    ids=[
+        *("empty", "blank", "header only", "other columns", "no pixels", "semicolons", "a column twice"),
+        *("a picture", "UTF-16", "a PDF", "open quote", "odd quote"),
+    ],
+)
+def test_what_is_no_csv_of_faces_is_refused_with_reason_and_remedy(path, content, what):
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="not a whole CSV") as info:
+        read(path)
+    remedy = "get the file again, or see data/README.md for its columns"
+    assert str(info.value) == f"{path}: not a whole CSV file with columns age and pixels ({what}); {remedy}"
+    assert info.value.__cause__ is None
+    assert info.value.__suppress_context__
+
+
+def test_an_error_without_a_text_is_named(path, monkeypatch):
+    def fail(path):
+        raise MemoryError
+
+    monkeypatch.setattr(csv_table, "open_unpacked", fail)
+    with pytest.raises(ValueError, match=r"not a whole CSV file .*\(MemoryError\)"):
+        read(path)
+
+
+@pytest.mark.parametrize(
+    "pack", [gzip.compress, bz2.compress, lzma.compress, lambda content: zipped({"a.csv": content})]
+)
+def test_a_bomb_is_refused_before_it_fills_the_memory(path, pack):
+    path.write_bytes(pack(b"age,pixels\n" + b"1" * 2**25))
+    tracemalloc.start()
+    with pytest.raises(ValueError, match=r"line 2 passes the limit of 262,144 characters a line.*far more than faces"):
+        read(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert path.stat().st_size < 2**16
+    assert peak < 2**24  # xz takes 2**23 for itself
+
+
+@pytest.mark.parametrize("limit", ["MOST_LINES", "MOST_CHARACTERS"])
+def test_lines_and_characters_without_end_are_refused(path, monkeypatch, limit):
+    needed = 4 if limit == "MOST_LINES" else len(write_csv(path).read_text())
+    monkeypatch.setattr(csv_table, limit, needed)
+    assert_the_three_faces(write_csv(path))
+    monkeypatch.setattr(csv_table, limit, needed - 1)
+    with pytest.raises(ValueError, match="line 4 passes the limit"):
+        read(path)
+
+
+def test_a_row_in_quotes_without_end_is_refused(path):
+    path.write_text("age,pixels\n" + '"\n",' * 200)
+    with pytest.raises(ValueError, match="line 2: unexpected end of data"):
+        read(path)

@@ -1,0 +1,462 @@
+"""One call for every source: what comes back, what is refused and how, what the cache does."""
+
+import bz2
+import csv
+import gzip
+import lzma
+import re
+from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+from face_files import IMAGES, rows, write_csv, zipped
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import ageclf
+from ageclf.faces import reading
+from ageclf.faces.clusters import assign_parts, cluster_near_duplicates
+from ageclf.faces.reading import describe, find_source, load_faces
+from ageclf.faces.sample import draw_sample
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    """Keep the cache, the checkout's data and the user's environment out of the tests."""
+    monkeypatch.setattr(reading.platformdirs, "user_cache_path", lambda name: tmp_path / "cache" / name)
+    monkeypatch.setattr(ageclf, "ROOT", tmp_path)
+    monkeypatch.delenv("AGECLF_DATA", raising=False)
+    return tmp_path / "cache" / "ageclf"
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Write the three faces, with a cell changed if asked for, and return the file."""
+
+    def write_file(row=0, column=None, value=None):
+        return write_csv(tmp_path / "faces.csv", {(row, column): value} if column else None)
+
+    return write_file
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Three pictures and one without a usable name between them."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for name, image in zip(("0_0_0_a.png", "1_1_4_a.png", "3_1_2_a.png"), IMAGES, strict=True):
+        (folder / name).write_bytes(cv2.imencode(".png", image)[1].tobytes())
+    (folder / "2_2.png").touch()
+    return folder
+
+
+def test_pictures_and_columns_arrive_unchanged(write):
+    faces = load_faces(write())
+    np.testing.assert_array_equal(faces.images, IMAGES)
+    assert faces.images.dtype == np.uint8
+    assert list(faces.table) == ["row", "face_id", "age", "ethnicity", "gender", "img_name"]
+    assert faces.table["row"].tolist() == [0, 1, 2]
+    assert faces.table["age"].tolist() == [0, 25, 120]
+    assert faces.table["ethnicity"].tolist() == [0, 4, 2]
+    assert faces.table["gender"].tolist() == [0, 1, 1]
+    assert faces.table["img_name"].tolist() == ["a.jpg", "NA", "a,b.jpg"]
+    assert faces.table[["row", "age", "ethnicity", "gender", "img_name"]].dtypes.astype(str).tolist() == [
+        *("int64", "int16", "Int8", "Int8", "string")
+    ]
+    assert faces.bad.empty
+    assert list(faces.bad) == ["row", "column", "reason"]
+
+
+def test_labels_that_a_file_lacks_are_na(tmp_path):
+    rows().to_csv(tmp_path / "faces.csv", index=False, columns=["age", "pixels"])
+    table = load_faces(tmp_path / "faces.csv").table[["ethnicity", "gender", "img_name"]]
+    assert table.isna().all(axis=None)
+    assert table.dtypes.astype(str).tolist() == ["Int8", "Int8", "string"]
+
+
+def test_selected_faces_keep_pictures_and_table_together(write):
+    faces = load_faces(write()).select(np.array([True, False, True]))
+    np.testing.assert_array_equal(faces.images, IMAGES[[0, 2]])
+    assert faces.table["row"].tolist() == [0, 2]
+    assert faces.table.index.tolist() == [0, 1]
+
+
+def test_the_source_names_file_and_content(write):
+    path = write()
+    content = sha256(path.read_bytes()).hexdigest()
+    assert load_faces(path).source == {"name": "faces.csv", "sha256": content, "synthetic": False}
+
+
+def test_a_face_id_is_the_hash_of_its_pixels(write):
+    expected = [sha256(image.tobytes()).hexdigest()[:16] for image in IMAGES]
+    assert load_faces(write()).table["face_id"].tolist() == expected
+
+
+def test_the_same_faces_have_the_same_ids_and_parts_whichever_way_they_come_in(tmp_path):
+    """With near-duplicates among them, and in the folder in another order."""
+    images, table = draw_sample(160)
+    table["img_name"] = [f"{i:017}.jpg.chip.png" for i in range(len(table))]
+    (tmp_path / "folder").mkdir()
+    for image, row in zip(images, table.itertuples(), strict=True):
+        picture = cv2.imencode(".png", image)[1].tobytes()
+        (tmp_path / "folder" / f"{row.age}_{row.gender}_{row.ethnicity}_{row.img_name}").write_bytes(picture)
+    table["pixels"] = [" ".join(map(str, image.ravel())) for image in images]
+    text = table.to_csv(index=False).encode()
+    packed = {"csv": text, "csv.gz": gzip.compress(text), "csv.bz2": bz2.compress(text), "csv.xz": lzma.compress(text)}
+    for ending, content in (packed | {"zip": zipped({"faces.csv": text})}).items():
+        (tmp_path / f"faces.{ending}").write_bytes(content)
+    expected = None
+    for source in ("faces.csv", "faces.csv.gz", "faces.csv.bz2", "faces.csv.xz", "faces.zip", "folder"):
+        faces = load_faces(source)
+        clusters = cluster_near_duplicates(faces.images)
+        found = faces.table.assign(part=assign_parts(faces.table["face_id"], clusters)).drop(columns="row")
+        found = found.sort_values("img_name", ignore_index=True)
+        expected = found if expected is None else expected
+        pd.testing.assert_frame_equal(found, expected)
+    assert expected["part"].nunique() == 3
+    assert clusters.max() < len(images) - 1
+
+
+def test_the_first_bad_row_is_refused_with_the_remedy(write):
+    path = write(1, "age", "200")
+    with pytest.raises(ValueError, match="data row 1") as info:
+        load_faces(path)
+    what = "data row 1 (the first is 0), column age: found '200' in line 3, expected whole numbers 0–120"
+    assert str(info.value) == f"{path}: {what}; correct or remove that row, or read the file with on_bad_rows='drop'"
+
+
+def test_a_refusal_says_how_many_rows_are_bad(tmp_path):
+    path = write_csv(tmp_path / "faces.csv", {(2, "age"): "", (0, "pixels"): "1 2 3"})
+    with pytest.raises(
+        ValueError, match=r"data row 0 .*column pixels: .*separated by spaces \(the first of 2 bad rows\);"
+    ):
+        load_faces(path)
+
+
+def test_bad_rows_are_dropped_on_request_and_listed(tmp_path):
+    """The one found last, by its pixels, stands before the one found first, by its age."""
+    path = write_csv(tmp_path / "faces.csv", {(0, "pixels"): "1 2 3", (2, "age"): "200"})
+    faces = load_faces(path, on_bad_rows="drop")
+    np.testing.assert_array_equal(faces.images, IMAGES[1:2])
+    assert faces.table["row"].tolist() == [1]
+    assert faces.bad.to_dict("list") == {
+        "row": [0, 2],
+        "column": ["pixels", "age"],
+        "reason": [
+            "found 3 numbers in line 2, expected 2,304 whole numbers 0–255 separated by spaces",
+            "found '200' in line 4, expected whole numbers 0–120",
+        ],
+    }
+
+
+def test_a_file_without_bad_rows_is_the_same_either_way(write):
+    kept, dropped = load_faces(write()), load_faces(write(), on_bad_rows="drop")
+    pd.testing.assert_frame_equal(kept.table, dropped.table)
+    pd.testing.assert_frame_equal(kept.bad, dropped.bad)
+
+
+@pytest.mark.parametrize("on_bad_rows", ["raise", "drop"])
+@pytest.mark.parametrize("cached", [False, True])
+def test_a_file_without_a_good_row_is_refused(tmp_path, on_bad_rows, cached):
+    path = write_csv(tmp_path / "faces.csv", {(row, "age"): "old" for row in range(3)})
+    for _ in range(1 + cached):
+        with pytest.raises(
+            ValueError, match=r"data row 0 .*'old'.*\(the first of 3 bad rows\); no row is good: see data"
+        ):
+            load_faces(path, cached, on_bad_rows)
+
+
+@pytest.mark.parametrize("on_bad_rows", ["raise", "drop"])
+def test_a_broken_file_is_refused_either_way(write, on_bad_rows):
+    path = write()
+    path.write_bytes(gzip.compress(path.read_bytes())[:3000])
+    with pytest.raises(ValueError, match=r"faces\.csv: not a whole CSV file .*; get the file again"):
+        load_faces(path, on_bad_rows=on_bad_rows)
+
+
+def test_another_wish_for_bad_rows_is_refused(write):
+    with pytest.raises(ValueError, match="on_bad_rows is 'raise' or 'drop', not 'ignore'"):
+        load_faces(write(), on_bad_rows="ignore")
+
+
+@pytest.mark.parametrize("on_bad_rows", ["raise", "drop"])
+def test_bad_pictures_of_a_folder_are_always_dropped_and_listed(folder, on_bad_rows):
+    faces = load_faces(folder, on_bad_rows=on_bad_rows)
+    np.testing.assert_array_equal(faces.images, IMAGES)
+    assert faces.table["row"].tolist() == [0, 1, 3]
+    assert faces.bad[["row", "column"]].to_dict("list") == {"row": [2], "column": ["img_name"]}
+    assert faces.source["name"] == "pictures"
+    assert faces.source["synthetic"] is False
+
+
+def test_a_folder_without_a_good_picture_is_refused(folder):
+    for path in folder.iterdir():
+        path.write_bytes(b"")
+    with pytest.raises(ValueError, match=r"pictures: data row 0 .*no whole picture.*the first of 4 .*; no row is good"):
+        load_faces(folder)
+
+
+def test_a_folder_comes_from_the_cache_until_a_picture_changes(folder, cache, monkeypatch):
+    first = load_faces(folder)
+    with monkeypatch.context() as patched:
+        patched.setattr(reading, "read_folder", None)
+        second = load_faces(folder)
+    np.testing.assert_array_equal(second.images, first.images)
+    pd.testing.assert_frame_equal(second.table, first.table)
+    pd.testing.assert_frame_equal(second.bad, first.bad)
+    assert second.source == first.source
+    (folder / "3_1_2_a.png").rename(folder / "4_1_2_a.png")
+    third = load_faces(folder)
+    assert third.table["age"].tolist() == [0, 1, 4]
+    assert third.source["sha256"] != first.source["sha256"]
+
+
+def test_a_path_where_there_is_nothing_is_named_with_a_remedy(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.csv: no such file or folder; give a CSV file or a folder"):
+        load_faces(tmp_path / "nowhere.csv")
+
+
+def test_a_second_load_reads_the_cache_and_gives_the_same(write, cache, monkeypatch):
+    path = write(1, "gender", "")
+    first = load_faces(path)
+    assert len(list(cache.iterdir())) == 1
+    monkeypatch.setattr(reading, "read_csv", None)
+    second = load_faces(path)
+    np.testing.assert_array_equal(second.images, first.images)
+    pd.testing.assert_frame_equal(second.table, first.table)
+    pd.testing.assert_frame_equal(second.bad, first.bad)
+    assert second.source == first.source
+
+
+def test_the_cache_knows_the_bad_rows_and_the_path_that_is_asked_for(write, cache, monkeypatch):
+    path = write(1, "age", "old")
+    dropped = load_faces(path, on_bad_rows="drop")
+    moved = path.rename(path.with_name("moved.csv"))
+    monkeypatch.setattr(reading, "read_csv", None)
+    pd.testing.assert_frame_equal(load_faces(moved, on_bad_rows="drop").bad, dropped.bad)
+    with pytest.raises(ValueError, match=r"moved\.csv: data row 1 .*'old'"):
+        load_faces(moved)
+    assert len(list(cache.iterdir())) == 1
+
+
+def test_without_cache_nothing_is_written(write, cache):
+    load_faces(write(), cache=False)
+    assert not cache.exists()
+
+
+def test_a_changed_file_is_read_anew(write):
+    path = write()
+    load_faces(path)
+    path.write_text(path.read_text().replace("\n25,", "\n26,"))
+    assert load_faces(path).table["age"].tolist() == [0, 26, 120]
+
+
+@pytest.mark.parametrize("damage", ["cut off", "garbage", "empty", "one byte", "a folder"])
+def test_a_damaged_cache_is_rebuilt_in_silence(write, cache, damage):
+    path = write()
+    load_faces(path)
+    (cached,) = cache.iterdir()
+    whole = cached.read_bytes()
+    middle = whole.index(IMAGES[1].tobytes())
+    cached.unlink()
+    if damage == "a folder":
+        cached.mkdir()
+    else:
+        one_byte = whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :]
+        cached.write_bytes(
+            {"cut off": whole[:3000], "garbage": b"?" * 5000, "empty": b"", "one byte": one_byte}[damage]
+        )
+    np.testing.assert_array_equal(load_faces(path).images, IMAGES)
+    if damage != "a folder":
+        assert cached.read_bytes()[middle : middle + 2304] == IMAGES[1].tobytes()
+
+
+def test_a_cache_that_cannot_be_written_is_no_error(write, cache):
+    cache.parent.write_text("a file where the folder should be")
+    np.testing.assert_array_equal(load_faces(write()).images, IMAGES)
+
+
+def test_loads_at_the_same_time_do_not_disturb_each_other(write, cache):
+    path = write()
+    with ThreadPoolExecutor(8) as pool:
+        for faces in pool.map(load_faces, [path] * 32):
+            np.testing.assert_array_equal(faces.images, IMAGES)
+    assert [file.suffix for file in cache.iterdir()] == [".npz"]
+
+
+def test_the_sample_is_marked_as_synthetic():
+    faces = load_faces("sample")
+    assert faces.images.shape == (600, 48, 48)
+    assert faces.source["name"] == "sample"
+    assert faces.source["synthetic"] is True
+    assert faces.source == load_faces("sample").source
+    assert list(faces.table) == ["row", "face_id", "age", "ethnicity", "gender", "img_name"]
+    assert faces.table["row"].tolist() == list(range(600))
+    assert faces.bad.empty
+
+
+def test_a_description_says_how_many_faces_there_are_and_how_many_rows_were_left_out(write, folder):
+    path = write()
+    content = sha256(path.read_bytes()).hexdigest()[:12]
+    assert describe(load_faces(path)) == f"faces.csv: 3 faces, SHA-256 {content}…"
+    faces = load_faces(write(1, "age", "old"), on_bad_rows="drop")
+    assert describe(faces).startswith("faces.csv: 2 faces (bad rows left out: 1), SHA-256 ")
+    assert describe(load_faces(folder)).startswith("pictures: 3 faces (bad rows left out: 1), SHA-256 ")
+    assert describe(load_faces("sample")).startswith("SYNTHETIC sample: 600 drawn faces")
+
+
+def test_auto_is_the_environment_then_the_data_folder_then_the_sample(tmp_path, monkeypatch):
+    assert find_source() == "sample"
+    (tmp_path / "data").mkdir()
+    for name in ("README.md", "age_gender.csv.part"):
+        (tmp_path / "data" / name).touch()
+        assert find_source("auto") == "sample"
+    for ending in ("zip", "csv.zip", "csv.xz", "csv.bz2", "csv.gz", "csv"):  # each beats those before it
+        (tmp_path / "data" / f"age_gender.{ending}").touch()
+        assert find_source("auto") == tmp_path / "data" / f"age_gender.{ending}"
+    (tmp_path / "other.csv").touch()
+    monkeypatch.setenv("AGECLF_DATA", "other.csv")
+    assert find_source("auto") == tmp_path / "other.csv"
+    monkeypatch.setenv("AGECLF_DATA", "data")
+    assert find_source("auto") == tmp_path / "data"
+    monkeypatch.setenv("AGECLF_DATA", "sample")
+    assert find_source("auto") == "sample"
+
+
+def test_an_explicit_source_beats_the_environment(tmp_path, monkeypatch):
+    (tmp_path / "mine.csv").touch()
+    monkeypatch.setenv("AGECLF_DATA", "theirs.csv")
+    assert find_source("mine.csv") == tmp_path / "mine.csv"
+    assert find_source(tmp_path / "mine.csv") == tmp_path / "mine.csv"
+    assert find_source("sample") == "sample"
+    with pytest.raises(FileNotFoundError, match="theirs"):
+        find_source("auto")
+
+
+# What follows throws chance at the reader; the same on every machine, so that a failure can be looked at.
+
+CHANCE = settings(derandomize=True, deadline=None, database=None, max_examples=200)
+VALID = rows().to_csv(index=False).encode()
+PACK = {
+    "plain": lambda content: content,
+    "gzip": lambda content: gzip.compress(content, mtime=0),
+    "bz2": bz2.compress,
+    "xz": lzma.compress,
+    "zip": lambda content: zipped({"faces.csv": content}),
+}
+PACKED = {kind: pack(VALID) for kind, pack in PACK.items()}
+TOKENS = [
+    b",",
+    b'"',
+    b"\n",
+    b"\r",
+    b"\0",
+    b" ",
+    b"0",
+    b"256",
+    b"-",
+    b".",
+    b"\t",
+    b"\xff",
+    "é".encode(),
+    b'""',
+    b"1,2\n",
+]
+START = st.integers(0, 80)  # the header and the first row's labels, where most can go wrong
+EDITS = st.lists(
+    st.tuples(START | st.integers(0, len(VALID)), st.integers(0, 60), st.sampled_from(TOKENS) | st.binary(max_size=9)),
+    min_size=1,
+    max_size=4,
+)
+
+
+def edited(content, edits, cut=None):
+    """Replace stretches of the content, each given by its place, its length and what comes there."""
+    for place, length, new in edits:
+        content = content[:place] + new + content[place + length :]
+    return content[:cut]
+
+
+@pytest.fixture(scope="module")
+def outcome(tmp_path_factory):
+    """Load a content and return faces that hold together, or the text of one clear refusal."""
+    path = tmp_path_factory.mktemp("chance") / "faces.csv"
+
+    def load(content, on_bad_rows="drop"):
+        path.write_bytes(content)
+        refusal = None
+        try:
+            images, table, bad, _ = load_faces(path, cache=False, on_bad_rows=on_bad_rows)
+        except ValueError as error:
+            refusal = error
+        if refusal:
+            assert type(refusal) is ValueError
+            assert re.fullmatch(f"{re.escape(str(path))}: .{{20,600}}; .{{20,200}}", str(refusal))
+            return str(refusal)
+        assert images.shape == (len(table), 48, 48)
+        assert images.dtype == np.uint8
+        assert len(table) > 0
+        assert table["age"].between(0, 120).all()
+        assert table["ethnicity"].dropna().between(0, 4).all()
+        assert table["gender"].dropna().between(0, 1).all()
+        assert table["row"].is_monotonic_increasing
+        assert bad["row"].is_monotonic_increasing
+        assert sorted([*table["row"], *bad["row"]]) == list(range(len(table) + len(bad)))
+        assert bad["reason"].str.len().between(20, 200).all()
+        assert on_bad_rows == "drop" or bad.empty
+        return images, table, bad
+
+    return load
+
+
+@CHANCE
+@given(start=st.sampled_from([b"", b"age,pixels\n", *(packed[:9] for packed in PACKED.values())]), rest=st.binary())
+def test_any_bytes_are_refused_with_one_clear_error(outcome, start, rest):
+    assert isinstance(outcome(start + rest), str)
+
+
+@CHANCE
+@given(st.sampled_from(sorted(PACK)), EDITS, st.none() | st.integers(0, len(VALID)))
+def test_an_edited_file_gives_sound_faces_or_one_clear_error_packed_or_not(outcome, kind, edits, cut):
+    content = PACK[kind](edited(VALID, edits, cut))
+    dropped, refused = outcome(content), outcome(content, "raise")
+    if isinstance(dropped, str) or len(dropped[2]):
+        assert isinstance(refused, str)
+    else:
+        np.testing.assert_array_equal(refused[0], dropped[0])
+
+
+@CHANCE
+@given(st.sampled_from(["gzip", "bz2", "xz", "zip"]), EDITS, st.none() | st.integers(0, len(VALID)))
+def test_an_edited_archive_gives_the_original_faces_or_one_clear_error(outcome, kind, edits, cut):
+    found = outcome(edited(PACKED[kind], edits, cut))
+    if not isinstance(found, str):
+        np.testing.assert_array_equal(found[0], IMAGES)
+        assert found[1]["age"].tolist() == [0, 25, 120]
+
+
+NO_NUMBER = st.text(st.characters(codec="utf-8", categories=["L", "P", "S", "Z", "C"]), min_size=1).filter(str.strip)
+BAD_CELLS = {
+    "age": st.sampled_from(["", "-1", "121", "25.5", "1e1", "0x1", "1_0", "25\0", "+5"]) | NO_NUMBER,
+    "ethnicity": st.sampled_from(["-1", "5", "256", "0.5"]) | NO_NUMBER,
+    "gender": st.sampled_from(["-1", "2", "257", "0.5"]) | NO_NUMBER,
+    "pixels": st.sampled_from(["", "0", "256 " * 2304, rows()["pixels"][0] + " 0", rows()["pixels"][0][:-4]])
+    | NO_NUMBER,
+}
+BAD_CELL = st.one_of(st.tuples(st.just(column), texts) for column, texts in BAD_CELLS.items())
+
+
+@CHANCE
+@given(st.dictionaries(st.integers(0, 39), BAD_CELL, max_size=20))
+def test_bad_rows_do_no_harm_to_good_ones(outcome, cells):
+    table = pd.concat([rows()] * 14, ignore_index=True)[:40]
+    for row, (column, text) in cells.items():
+        table.loc[row, column] = text
+    images, found, bad = outcome(table.to_csv(index=False, quoting=csv.QUOTE_ALL).encode())
+    assert dict(zip(bad["row"], bad["column"], strict=True)) == {row: column for row, (column, _) in cells.items()}
+    good = [row for row in range(40) if row not in cells]
+    assert found["row"].tolist() == good
+    np.testing.assert_array_equal(images, IMAGES[np.array(good) % 3])

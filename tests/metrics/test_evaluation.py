@@ -1,0 +1,155 @@
+"""The measures of metrics.json: of the right faces, with intervals, baselines, calibration and slices."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn import metrics
+
+import ageclf
+from ageclf.faces.groups import REFERENCE_EDGES
+from ageclf.faces.reading import load_faces
+from ageclf.metrics import evaluation
+from ageclf.run_folder import read_results, write_results
+
+AGES = [3.0, 12.0, 25.0, 38.0, 55.0, 75.0]
+
+
+@pytest.fixture
+def labels() -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    true = rng.integers(0, 6, 500)
+    return true, np.where(rng.random(500) < 0.6, true, rng.integers(0, 6, 500))
+
+
+def table(true: np.ndarray, predicted: np.ndarray, clusters: np.ndarray | None = None, sure: float = 0.9):
+    """A predictions table where the predicted group has one probability, and the others share the rest."""
+    shares = np.full((len(true), 6), (1 - sure) / 5)
+    shares[np.arange(len(true)), predicted] = sure
+    known = {
+        "group": true,
+        "age": np.take(AGES, true),
+        "cluster": np.arange(len(true)) if clusters is None else clusters,
+    }
+    known |= {"gender": true % 2, "ethnicity": true % 5, "black_edge": 0.0, "brightness": np.arange(len(true))}
+    return pd.DataFrame(shares, columns=[f"p_{group}" for group in range(6)]).assign(**known)
+
+
+def evaluate(predictions: pd.DataFrame, majority: int = 0, temperature: float = 1.0) -> dict:
+    answers = {"majority": np.full(len(predictions), majority)}
+    return evaluation.evaluate(predictions, REFERENCE_EDGES, answers, AGES, temperature)
+
+
+def test_the_measures_are_those_of_the_most_probable_group(labels):
+    results = evaluate(table(*labels))
+    assert results["measures"]["accuracy"]["value"] == pytest.approx(metrics.accuracy_score(*labels))
+    kappa = metrics.cohen_kappa_score(*labels, weights="quadratic")
+    assert results["measures"]["quadratic_kappa"]["value"] == pytest.approx(kappa)
+    np.testing.assert_array_equal(results["confusion"], metrics.confusion_matrix(*labels))
+    recall = metrics.recall_score(*labels, average=None)
+    assert [row["recall"]["value"] for row in results["per_group"]] == pytest.approx(recall.tolist())
+
+
+def test_years_off_is_the_distance_from_the_expected_age():
+    true, predicted = np.array([0, 5]), np.array([0, 4])
+    results = evaluate(table(true, predicted, sure=1.0))
+    assert results["measures"]["years_off"]["value"] == pytest.approx((0 + 20) / 2)
+
+
+def test_calibration_is_measured_before_and_after_the_temperature(labels):
+    measured = evaluate(table(*labels, sure=0.99), temperature=3.0)["calibration"]
+    right = np.mean(labels[0] == labels[1])
+    assert measured["temperature"] == 3.0
+    assert measured["before"]["calibration_error"]["value"] == pytest.approx(0.99 - right)
+    assert measured["after"]["log_loss"]["value"] < measured["before"]["log_loss"]["value"]
+
+
+def test_slices_are_measured_and_hold_no_nan(labels):
+    slices = evaluate(table(*labels))["slices"]
+    assert {row["slice"] for row in slices["gender"]} == {"male", "female"}
+    assert sum(row["n"] for row in slices["group × gender × ethnicity"]) == 500
+    (only,) = slices["black_edge"]  # all faces are alike: there are no others
+    assert (only["n"], only["gap"]) == (500, None)
+
+
+def test_interval_agrees_with_the_binomial_one_where_every_face_stands_alone(labels):
+    accuracy = evaluate(table(*labels))["measures"]["accuracy"]
+    half = 1.96 * np.sqrt(accuracy["value"] * (1 - accuracy["value"]) / 500)
+    assert accuracy["low"] == pytest.approx(accuracy["value"] - half, abs=0.01)
+    assert accuracy["high"] == pytest.approx(accuracy["value"] + half, abs=0.01)
+
+
+def test_interval_widens_when_faces_come_in_clusters(labels):
+    true, predicted = (np.repeat(values[:50], 10) for values in labels)
+    alone, together = (
+        evaluate(table(true, predicted, clusters))["measures"]["accuracy"]
+        for clusters in (np.arange(500), np.arange(500) // 10)
+    )
+    assert together["high"] - together["low"] > 2 * (alone["high"] - alone["low"])
+
+
+def test_baselines_are_measured_on_the_same_faces(labels):
+    baseline = evaluate(table(*labels), majority=2)["baselines"]["majority"]
+    assert baseline["group"] == "19-30"
+    assert baseline["accuracy"]["value"] == pytest.approx((labels[0] == 2).mean())
+    assert baseline["balanced_accuracy"]["value"] == pytest.approx(1 / 6)
+
+
+def test_results_come_back_as_they_were_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(ageclf, "ROOT", tmp_path)
+    true = np.array([0, 0, 1, 1])
+    results = {"schema": 1} | evaluate(table(true, true, true))
+    assert results["per_group"][5]["recall"] == {"value": None, "low": None, "high": None}
+    folder = tmp_path / "reports" / "run"
+    write_results(folder, table(true, true, true), results)
+    predictions, read = read_results("run")
+    assert read == results
+    pd.testing.assert_frame_equal(predictions, table(true, true, true))
+    assert sorted(path.name for path in folder.iterdir()) == ["metrics.json", "predictions.parquet"]
+
+
+def test_another_network_than_the_one_measured_is_refused(tmp_path):
+    path = tmp_path / "sample.keras"
+    path.write_bytes(b"weights")
+    measured = {"checkpoint": "sample.keras", "checkpoint_sha256": ageclf.sha256(path)}
+    evaluation.check_network(measured, path)
+    path.write_bytes(b"trained again")
+    with pytest.raises(ValueError, match=r"sample\.keras: .* another network .*; run 05_evaluation again"):
+        evaluation.check_network(measured, path)
+
+
+def test_pictures_are_found_by_row_and_other_faces_are_refused():
+    faces = load_faces("sample")
+    rows = [7, 3]
+    predictions = faces.table.iloc[rows][["row", "face_id"]]
+    np.testing.assert_array_equal(evaluation.images_of(predictions, faces), faces.images[rows])
+    for other in (faces.select(np.arange(5)), faces._replace(table=faces.table.assign(face_id="0"))):
+        with pytest.raises(ValueError, match="sample: not the faces that 05_evaluation predicted"):
+            evaluation.images_of(predictions, other)
+
+
+def test_without_results_the_notebook_to_run_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(ageclf, "ROOT", tmp_path)
+    with pytest.raises(FileNotFoundError, match="run 05_evaluation, or make report RUN=lab first"):
+        read_results("lab")
+
+
+def test_faces_seen_in_training_are_left_out_and_counted():
+    face_ids, parts = pd.Series(["a", "b", "c", "d"]), np.array(["test", "test", "train", "train"])
+    chosen, left_out = evaluation.choose_faces(face_ids, parts, "all", ["a", "c"])
+    assert (chosen.tolist(), left_out) == ([False, True, False, True], 2)
+    chosen, left_out = evaluation.choose_faces(face_ids, parts, "train", ["a", "c"])
+    assert (chosen.tolist(), left_out) == ([False, False, True, True], 0)
+
+
+def test_where_the_training_faces_are_not_known_none_is_left_out_and_none_is_counted():
+    face_ids, parts = pd.Series(["a", "b", "c"]), np.array(["test", "test", "train"])
+    chosen, left_out = evaluation.choose_faces(face_ids, parts, "test", None)
+    assert (chosen.tolist(), left_out) == ([True, True, False], None)
+
+
+def test_a_part_without_unseen_faces_is_refused():
+    face_ids, parts = pd.Series(["a"]), np.array(["test"])
+    with pytest.raises(ValueError, match="no face that the network was not trained on"):
+        evaluation.choose_faces(face_ids, parts, "all", ["a"])
+    with pytest.raises(ValueError, match="expected one of train, val, test, all"):
+        evaluation.choose_faces(face_ids, parts, "tests", [])

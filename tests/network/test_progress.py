@@ -1,0 +1,256 @@
+"""A training that was stopped ends exactly as one that was not, and an old state is never mixed with something else."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from tiny_training import AVERAGED, FACES, PROVENANCE, SCHEDULE, Interrupted, faces, tiny_network, train
+
+from ageclf.network import progress, training
+from ageclf.network.backend import keras
+from ageclf.network.checkpoints import load_checkpoint
+from ageclf.network.progress import Progress, epochs_since_best, of_the_groups
+
+SCRIPT = Path(__file__).with_name("tiny_training.py")
+# With one thread sums are added up in one order: results repeat to the last bit.
+ENVIRONMENT = {**os.environ, "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "OMP_NUM_THREADS": "1"}
+
+# One after the other, on what the one before has left. An undisturbed training has two epochs of the head, then
+# nine of everything, the eighth of all the best, and stops early after the eleventh.
+DEATHS = (
+    "batch 2",  # before anything is saved
+    "half .keras 1",  # in the middle of the first file
+    "before .npz 1",  # with the epoch's checkpoint and log saved, but not its state: it is done again
+    "after .npz 2",  # with the head trained, before the second phase and its new optimizer
+    "after .keras 1",  # between a better checkpoint and the .json that belongs to it
+    "batch 8",  # in the middle of an epoch
+    "half .npz 1",
+    "after .npz 4",  # with the epoch saved after which it stops early: nothing is left to do
+)
+
+
+def process(folder: Path, *point: str) -> subprocess.Popen:
+    command = [sys.executable, SCRIPT, folder, *point]
+    return subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    child = process(folder)
+    assert child.wait() == 0, child.stderr.read()
+    return folder
+
+
+def assert_same_end(folder: Path, undisturbed: Path, best: int = 8) -> None:
+    np.testing.assert_array_equal(np.load(folder / "end.npy"), np.load(undisturbed / "end.npy"))
+    assert (folder / "tiny.csv").read_text() == (undisturbed / "tiny.csv").read_text()
+    with np.load(folder / "tiny.training.npz") as state, np.load(undisturbed / "tiny.training.npz") as expected:
+        assert state.files == expected.files
+        assert all(np.array_equal(state[name], expected[name]) for name in expected.files)
+    (kept, known), (expected, expected_known) = (load_checkpoint(at / "tiny.keras") for at in (folder, undisturbed))
+    assert known["epoch"] == expected_known["epoch"] == best
+    for array, other in zip(kept.get_weights(), expected.get_weights(), strict=True):
+        np.testing.assert_array_equal(array, other)
+
+
+def test_a_training_killed_again_and_again_ends_exactly_as_one_that_was_not(tmp_path, undisturbed):
+    done = []
+    for point in DEATHS:
+        child = process(tmp_path, point)
+        assert child.wait() == -9, child.stderr.read()
+        state = tmp_path / "tiny.training.npz"
+        done.append(len(stored(state)["history"]) if state.exists() else 0)
+    assert done == [0, 0, 0, 2, 6, 7, 7, 11], "each death came where it was meant to"
+    child = process(tmp_path)
+    assert child.wait() == 0, child.stderr.read()
+    assert_same_end(tmp_path, undisturbed)
+    names = {path.name for path in tmp_path.iterdir() if path.is_file()}
+    assert names == {"tiny.keras", "tiny.json", "tiny.csv", "tiny.training.npz", "end.npy"}, "nothing half written"
+
+
+def stored(state: Path) -> dict:
+    with np.load(state, allow_pickle=False) as arrays:
+        return json.loads(str(arrays["known"]))
+
+
+def test_a_full_disk_stops_a_training_in_one_sentence_and_with_room_it_goes_on(tmp_path, undisturbed):
+    """On a real file system of one megabyte, in a name space of its own: it holds one epoch, and not a second."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    script = f"""
+        mount -t tmpfs -o size=1m tmpfs {disk} || exit 99
+        head -c 908K /dev/zero > {disk}/filler
+        {sys.executable} {SCRIPT} {disk} > {tmp_path}/output 2>&1 && exit 98
+        ls -A {disk} > {tmp_path}/files
+        rm {disk}/filler
+        {sys.executable} {SCRIPT} {disk} && cp {disk}/tiny* {disk}/end.npy {tmp_path}
+    """
+    root = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
+    command = ["unshare", *root, "--mount", "bash", "-c", script]
+    child = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True)
+    assert child.returncode == 0, child.stderr
+    said = (tmp_path / "output").read_text()
+    reason = r"\S+/tiny\S+ could not be written: \[Errno 28\] No space left on device"
+    assert re.search(rf"OSError: {disk}: epoch 2 could not be saved \({reason}\); when that is mended", said), said
+    left = set((tmp_path / "files").read_text().split())
+    assert left == {"filler", "tensorboard", "tiny.csv", "tiny.json", "tiny.keras", "tiny.training.npz"}
+    assert_same_end(tmp_path, undisturbed)
+
+
+def test_a_training_on_two_devices_that_was_killed_ends_exactly_as_one_that_was_not(tmp_path):
+    """And its checkpoint is a network like any other: on one device it has the loss that was measured on two."""
+    environment = ENVIRONMENT | {"TWO_DEVICES": "yes"}
+    for name, points in {"undisturbed": [()], "killed": [("after .npz 3",), ()]}.items():
+        for point in points:
+            command = [sys.executable, SCRIPT, tmp_path / name, *point]
+            (tmp_path / name).mkdir(exist_ok=True)
+            child = subprocess.run(command, env=environment, capture_output=True, text=True)
+            assert child.returncode == (-9 if point else 0), child.stderr
+            assert point or "trained on 2" in child.stdout
+    kept, known = load_checkpoint(tmp_path / "killed" / "tiny.keras")
+    assert_same_end(tmp_path / "killed", tmp_path / "undisturbed", best=known["epoch"])
+    images, targets = (array[:12] for array in faces(13, seed=5))  # but for one, which two devices cannot share
+    loss = keras.losses.CategoricalCrossentropy()(targets, kept.predict(images[..., None], verbose=0))
+    assert float(loss) == pytest.approx(known["val_loss"], abs=1e-5)
+
+
+@pytest.fixture(scope="module")
+def stopped_once(tmp_path_factory) -> Path:
+    """What a training leaves that was stopped after its third epoch, the first after the head's two."""
+    folder = tmp_path_factory.mktemp("stopped")
+    with pytest.raises(KeyboardInterrupt):
+        train(folder, Interrupted)
+    return folder
+
+
+@pytest.fixture
+def stopped(stopped_once, tmp_path) -> Path:
+    return shutil.copytree(stopped_once, tmp_path / "stopped")
+
+
+def progress_of(folder: Path, **changes: object) -> Progress:
+    return Progress(folder / "tiny.keras", folder / "tiny.csv", PROVENANCE | SCHEDULE | changes)
+
+
+def test_what_was_done_before_is_known(stopped):
+    assert [row["epoch"] for row in progress_of(stopped).history] == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"epochs": 40}, "was begun with epochs 12, and now it is 40"),
+        ({"data": {"name": "a.csv", "sha256": "ff"}}, "was begun with data.sha256 '00', and now it is 'ff'"),
+        ({"brightness": 0.2}, "was begun with brightness None, and now it is 0.2"),
+        ({"training_faces": ["f" * 16] * 999}, "was begun with training_faces .*ffff.*…;"),
+    ],
+)
+def test_a_state_that_was_begun_with_something_else_is_refused(stopped, changes, message):
+    with pytest.raises(ValueError, match=message) as refused:
+        progress_of(stopped, **changes)
+    assert str(refused.value).startswith(str(stopped / "tiny.training.npz"))
+    assert str(refused.value).endswith("make clean-training RUN=tiny starts over")
+    assert (stopped / "tiny.csv").exists()
+
+
+def test_a_state_that_was_begun_with_other_code_is_refused(stopped, monkeypatch):
+    monkeypatch.setattr(progress, "SOURCES", ("model.py", "groups.py"))
+    with pytest.raises(ValueError, match="was begun with source"):
+        progress_of(stopped)
+
+
+def test_another_commit_or_a_file_that_was_moved_changes_nothing(stopped):
+    moved = {"commit": "abc", "data": {"name": "elsewhere.csv", "sha256": "00"}}
+    assert len(progress_of(stopped, **moved).history) == 3
+
+
+@pytest.mark.parametrize("damage", ["cut off", "empty", "one byte"])
+def test_a_damaged_state_is_refused_with_a_way_out(stopped, damage):
+    state = stopped / "tiny.training.npz"
+    whole = state.read_bytes()
+    middle = whole.index(b"\x93NUMPY", len(whole) // 2) + 130  # in the numbers of an array
+    one_byte = whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :]
+    state.write_bytes({"cut off": whole[:9000], "empty": b"", "one byte": one_byte}[damage])
+    with pytest.raises(ValueError, match=r"tiny\.training\.npz: .* cannot be read .*make clean-training RUN=tiny"):
+        train(stopped)
+
+
+def test_a_state_of_another_network_is_refused(stopped):
+    other = keras.Sequential([keras.Input((48, 48, 1)), keras.layers.Flatten(), keras.layers.Dense(6)])
+    with pytest.raises(ValueError, match="does not come back as it was"):
+        progress_of(stopped).restore_network(other)
+
+
+def test_a_state_is_no_pickle(stopped):
+    np.savez(stopped / "tiny.training.npz", known=np.array([{}], dtype=object))
+    with pytest.raises(ValueError, match=r"cannot be read .*allow_pickle=False"):
+        progress_of(stopped)
+
+
+@pytest.mark.parametrize("gone", ["tiny.training.npz", "tiny.keras"])
+def test_without_state_or_checkpoint_a_training_starts_anew(stopped, gone):
+    (stopped / gone).unlink()
+    assert progress_of(stopped).history == []
+    assert not (stopped / "tiny.csv").exists()
+
+
+def test_after_its_end_a_training_starts_anew(stopped):
+    progress_of(stopped).finish()
+    assert progress_of(stopped).history == []
+    assert (stopped / "tiny.keras").exists()
+
+
+def test_what_another_run_is_writing_is_left_alone(stopped):
+    for name in (".1-tiny.keras", ".1-my-tiny.keras"):
+        (stopped / name).touch()
+    progress_of(stopped)
+    assert [path.name for path in stopped.glob(".*")] == [".1-my-tiny.keras"]
+
+
+def test_a_cell_that_was_interrupted_and_is_run_again_goes_on(tmp_path):
+    """With the network and the `Progress` that a notebook's kernel still has."""
+    model, progress = tiny_network(), Interrupted(tmp_path / "tiny.keras", tmp_path / "tiny.csv", PROVENANCE)
+    with pytest.raises(KeyboardInterrupt):
+        training.fit(model, *FACES, progress, **SCHEDULE)
+    training.fit(model, *FACES, progress, **SCHEDULE)
+    assert len(progress.history) > 3
+    assert pd.read_csv(tmp_path / "tiny.csv")["epoch"].tolist() == [row["epoch"] for row in progress.history]
+
+
+def test_a_training_whose_averages_are_kept_goes_on_as_if_nothing_had_happened(tmp_path):
+    """In the state, weights and averages have changed places."""
+    settings = AVERAGED | {"head_epochs": 0, "epochs": 6, "patience": 6}
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "stopped", Interrupted, **settings)
+    ends = [train(tmp_path / name, **settings) for name in ("stopped", "undisturbed")]
+    for stopped, undisturbed in zip(*(model.get_weights() for model in ends), strict=True):
+        np.testing.assert_allclose(stopped, undisturbed, atol=1e-6)  # sums of two threads
+    logs = [training.read_history(tmp_path / name / "tiny.csv") for name in ("stopped", "undisturbed")]
+    assert [len(log) for log in logs] == [6, 6]
+    np.testing.assert_allclose(*logs, atol=1e-5)
+
+
+def test_epochs_are_counted_since_the_first_lowest_loss():
+    def since(*losses: float) -> int:
+        return epochs_since_best([{"val_loss": loss} for loss in losses])
+
+    assert since() == 0
+    assert since(2.0) == since(2.0, 1.0) == since(float("nan")) == 0
+    assert since(1.0, 2.0) == since(1.0, 1.0) == since(1.0, float("nan")) == since(float("nan"), float("nan")) == 1
+    assert since(1.0, 0.5, 2.0, 3.0) == 2
+
+
+def test_the_groups_loss_and_accuracy_are_called_alike_with_auxiliary_outputs():
+    plain = {"loss": 1.0, "accuracy": 0.5, "val_loss": 1.5, "val_accuracy": 0.4}
+    assert of_the_groups(plain) == plain
+    several = {"loss": 3.0, "probabilities_loss": 1.0, "ages_loss": 2.0, "probabilities_accuracy": 0.5}
+    several |= {"val_loss": 3.5, "val_probabilities_loss": 1.5, "val_ages_loss": 2.0, "val_probabilities_accuracy": 0.4}
+    assert of_the_groups(several) == plain | {"ages_loss": 2.0, "val_ages_loss": 2.0}

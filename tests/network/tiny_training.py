@@ -1,0 +1,120 @@
+"""A small training through the project's own code, as a process that kills itself where a test wants it.
+
+    python tests/tiny_training.py FOLDER [POINT]
+
+A point is `batch N`: when the Nth batch is asked for; or `half X`, `before X`, `after X`: when half of the file X of
+an epoch is written, right before or right after it gets its name. X is `.keras 2` for the second .keras file.
+With TWO_DEVICES in the environment, TensorFlow sees the processor as two devices, and trains on both; then moving
+averages of the weights are kept.
+"""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import numpy as np
+
+import ageclf
+from ageclf.network import training
+from ageclf.network.backend import keras
+from ageclf.network.model import augmentation
+from ageclf.network.progress import Progress
+
+SCHEDULE = {"head_epochs": 2, "epochs": 12, "batch_size": 8, "head_learning_rate": 1e-2, "learning_rate": 0.5}
+SCHEDULE |= {"patience": 3, "seed": 1}
+AVERAGED = {"epochs": 3, "averaging": 0.9, "norm_faces": 24, "weight_decay": 0.1}
+TWO_DEVICES = "TWO_DEVICES" in os.environ
+PROVENANCE = {"run": "tiny", "commit": "abc1234", "data": {"name": "a.csv", "sha256": "00"}, "training_faces": ["00"]}
+
+
+def faces(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return rng.integers(0, 256, (n, 48, 48)).astype("uint8"), np.eye(6, dtype="float32")[rng.integers(0, 6, n)]
+
+
+if TWO_DEVICES:
+    import tensorflow as tf
+
+    halves = [tf.config.LogicalDeviceConfiguration(), tf.config.LogicalDeviceConfiguration()]
+    tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], halves)
+
+# To train on, to validate with; one more than two devices can share evenly.
+FACES = faces(24 + TWO_DEVICES, seed=0), faces(12 + TWO_DEVICES, seed=5)
+
+
+def tiny_network() -> keras.Model:
+    """All that a state must hold, in 700 weights: random layers, statistics, a backbone and a head."""
+    layers, inputs = keras.layers, keras.Input((48, 48, 1))
+    x = layers.Rescaling(1 / 255)(augmentation()(inputs))
+    steps = [layers.AveragePooling2D(12), layers.Conv2D(4, 1), layers.BatchNormalization()]
+    x = layers.Flatten()(keras.Sequential([keras.Input((48, 48, 1)), *steps], name="backbone")(x))
+    x = layers.Dropout(0.3)(layers.Dense(8, activation="relu")(x))
+    return keras.Model(inputs, layers.Dense(6, activation="softmax", name="head")(x))
+
+
+def weights(model: keras.Model) -> np.ndarray:
+    """Return all that a network holds, float64 in one row."""
+    return np.concatenate([keras.ops.convert_to_numpy(one).ravel().astype("float64") for one in model.variables])
+
+
+class Interrupted(Progress):
+    """Ctrl-C comes when the third epoch is saved."""
+
+    def on_epoch_end(self, epoch: int, logs: dict) -> None:
+        super().on_epoch_end(epoch, logs)
+        if epoch + 1 == 3:
+            raise KeyboardInterrupt
+
+
+def train(folder: Path, progress: type[Progress] = Progress, **changes: float) -> keras.Model:
+    """Train the tiny network, its state and log in a folder, with other settings if asked for."""
+    keras.utils.set_random_seed(3)
+    with training.on_all_gpus("CPU"):
+        model, schedule = tiny_network(), SCHEDULE | changes
+    known = PROVENANCE | schedule
+    training.fit(model, *FACES, progress(folder / "tiny.keras", folder / "tiny.csv", known), **schedule)
+    return model
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def die_at(point: str) -> None:
+    moment, _, rest = point.partition(" ")
+    seen = []
+    if moment == "batch":
+        getitem = training.Batches.__getitem__
+
+        def count(self: training.Batches, index: int) -> tuple[np.ndarray, np.ndarray]:
+            seen.append(index)
+            return die() if len(seen) == int(rest) else getitem(self, index)
+
+        training.Batches.__getitem__ = count
+        return
+    suffix, number = rest.split()
+    replace = Path.replace
+
+    def rename(aside: Path, path: Path) -> Path:
+        if not path.name.endswith(suffix):
+            return replace(aside, path)
+        seen.append(path)
+        if len(seen) < int(number):
+            return replace(aside, path)
+        if moment == "half":
+            os.truncate(aside, aside.stat().st_size // 2)
+        if moment == "after":
+            replace(aside, path)
+        return die()
+
+    Path.replace = rename
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 2:
+        die_at(sys.argv[2])
+    folder = Path(sys.argv[1])
+    model = train(folder, **(AVERAGED if TWO_DEVICES else {}))
+    print("trained on", model.distribute_strategy.num_replicas_in_sync)
+    ageclf.write_aside(folder / "end.npy", lambda aside: np.save(aside, weights(model)))

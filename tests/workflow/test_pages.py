@@ -1,0 +1,233 @@
+"""Pages of a run and the index, made from notebooks that are written here as papermill leaves them."""
+
+import json
+import re
+from base64 import b64encode
+
+import pytest
+from bs4 import BeautifulSoup
+from nbformat import v4
+from run_folders import METRICS, executed, write_run
+
+from ageclf.workflow import pages
+
+PIXEL = b64encode(b"\x89PNG\r\n\x1a\n").decode()
+
+
+def training_cells():
+    settings = v4.new_code_cell("epochs: int = 2  # passes over the <training> part", metadata={"tags": ["parameters"]})
+    bar = v4.new_code_cell("fit()", outputs=[v4.new_output("stream", text="epoch 1 10 %\repoch 1 55 %\repoch 1 done")])
+    noise = v4.new_code_cell("noise()", outputs=[v4.new_output("stream", name="stderr", text="no GPU found")])
+    figure = v4.new_code_cell("plot()", outputs=[v4.new_output("display_data", {"image/png": PIXEL})])
+    return [v4.new_markdown_cell("# Training\n\nWhat it does."), settings, bar, noise,
+            v4.new_markdown_cell("## Loss by epoch"), figure]  # fmt: skip
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "reports" / "small"
+    executed(folder / "04_training.ipynb", training_cells(), epochs=5)
+    write_run(folder)
+    return folder
+
+
+def page(folder):
+    pages.write_pages(folder)
+    return (folder / "04_training.html").read_text()
+
+
+def index(folder):
+    return pages.write_index(folder.parent).read_text()
+
+
+def test_a_page_holds_everything_and_loads_nothing(folder):
+    html = page(folder)
+    assert "data:image/png;base64," in html
+    for loads in ("<script", '<link rel="stylesheet', "@import", 'src="http', "url("):
+        assert loads not in html
+    assert "<title>Training · small</title>" in html
+    assert '<html lang="en">' in html
+    assert 'name="viewport"' in html
+
+
+def test_code_is_hidden(folder):
+    assert "plot()" not in page(folder)
+
+
+def figures(folder, *cells):
+    """Return alternative text and caption of each figure on a page of some cells."""
+    executed(folder / "04_training.ipynb", [v4.new_markdown_cell("# Training"), *cells])
+    drawn = BeautifulSoup(page(folder), "html.parser").find_all("figure")
+    return [(figure.img["alt"], figure.figcaption.text) for figure in drawn]
+
+
+def drawing(n, **metadata):
+    outputs = [v4.new_output("display_data", {"image/png": PIXEL}) for _ in range(n)]
+    return v4.new_code_cell("plot()", metadata=metadata, outputs=outputs)
+
+
+def test_figures_are_numbered_and_say_what_their_cells_say_of_them(folder):
+    cells = (
+        drawing(1, caption="Loss", alt='A line that falls from "2" to < 1'),
+        drawing(1, caption="Loss & accuracy", alt="Two lines"),
+    )
+    assert figures(folder, *cells) == [
+        ('A line that falls from "2" to < 1', "Figure 1. Loss"),
+        ("Two lines", "Figure 2. Loss & accuracy"),
+    ]
+
+
+def test_each_figure_of_a_cell_has_its_own_words(folder):
+    cell = drawing(2, caption=["Shifted", "Turned"], alt=["A face moves", "A face turns"])
+    expected = [
+        ("A face moves", "Figure 1. Shifted"),
+        ("A face turns", "Figure 2. Turned"),
+    ]
+    assert figures(folder, cell) == expected
+
+
+@pytest.mark.parametrize("metadata", [{}, {"caption": "One for two", "alt": ["too", "many", "words"]}])
+def test_figures_without_words_of_their_own_are_told_apart_below_the_nearest_heading(folder, metadata):
+    cells = v4.new_markdown_cell("## Loss\n\nBy epoch."), drawing(2, **metadata)
+    assert figures(folder, *cells) == [
+        ("Loss (1 of 2)", "Figure 1. Loss (1 of 2)"),
+        ("Loss (2 of 2)", "Figure 2. Loss (2 of 2)"),
+    ]
+
+
+def test_a_figure_without_words_of_its_own_has_those_of_the_nearest_heading(folder):
+    assert figures(folder, v4.new_markdown_cell("## Loss"), drawing(1)) == [("Loss", "Figure 1. Loss")]
+
+
+def test_the_contents_lead_to_the_headings_also_to_two_of_the_same_name(folder):
+    text = "## What `fit` did & why\n\n### By epoch\n\n#### Too small to list\n\n### By epoch"
+    executed(folder / "04_training.ipynb", [v4.new_markdown_cell("# Training"), v4.new_markdown_cell(text)])
+    html = BeautifulSoup(page(folder), "html.parser")
+    entries = html.select("nav.contents li a")
+    assert [entry.text for entry in entries] == ["What fit did & why", "By epoch", "By epoch"]
+    for entry in entries:
+        (heading,) = html.find_all(id=entry["href"].removeprefix("#"))
+        assert heading.text == entry.text
+    assert len({entry["href"] for entry in entries}) == 3
+
+
+def test_only_the_last_state_of_a_progress_bar_is_shown(folder):
+    html = page(folder)
+    assert "epoch 1 done" in html
+    assert "55 %" not in html
+
+
+def test_messages_of_the_kernel_are_folded_away(folder):
+    html = page(folder)
+    assert html.index('<details class="messages">') < html.index("no GPU found")
+
+
+def test_the_top_names_run_data_code_and_duration(folder):
+    html = page(folder)
+    for fact in ("<strong>small</strong>", "faces.csv.gz", "0123456789ab<", "abc1234-dirty", "numpy 2.4.6", "85 s"):
+        assert fact in html
+    assert "SYNTHETIC" not in html
+
+
+def test_parameters_show_the_value_that_ran_and_the_explanation_escaped(folder):
+    assert '<td>5</td><td class="help">passes over the &lt;training&gt; part</td>' in page(folder)
+
+
+def test_drawn_faces_are_marked_on_page_and_index(folder):
+    write_run(folder, data={"name": "sample", "sha256": "0" * 64, "synthetic": True, "rows": 600})
+    assert "<strong>SYNTHETIC</strong>" in page(folder)
+    assert "SYNTHETIC" in index(folder)
+
+
+def test_headline_has_interval_part_and_baseline(folder):
+    assert "No evaluation yet" in page(folder)
+    (folder / "metrics.json").write_text(json.dumps(METRICS))
+    for html in (page(folder), index(folder)):
+        for fact in ("64.9 %", "62.9–66.7 %", "part test", "3,021 faces", "19-30", "33.3 %"):
+            assert fact in html
+
+
+def test_the_reference_stands_beside_the_headline_and_cannot_be_compared(folder):
+    (folder / "metrics.json").write_text(json.dumps(METRICS))
+    for html in (page(folder), index(folder)):
+        assert "70.5 %" in html
+        assert "cannot be compared directly" in html
+
+
+@pytest.mark.parametrize("other", ["drawn faces", "other groups"])
+def test_the_reference_stands_beside_nothing_else(folder, other):
+    if other == "drawn faces":
+        write_run(folder, data={"name": "sample", "sha256": "0" * 64, "synthetic": True, "rows": 600})
+    edges = [4, 19, 46, 65] if other == "other groups" else METRICS["edges"]
+    (folder / "metrics.json").write_text(json.dumps({**METRICS, "edges": edges}))
+    for html in (page(folder), index(folder)):
+        assert "64.9 %" in html
+        assert "Reference" not in html
+        assert "70.5 %" not in html
+
+
+def test_a_page_says_which_code_ran_it_not_which_code_is_newest(folder):
+    earlier = {"04_training": {"commit": "0ld0ld0", "versions": {}}}
+    write_run(folder, started="2026-01-03T00:00:00+00:00", earlier=earlier)
+    html = page(folder)
+    assert "0ld0ld0" in html
+    assert "abc1234" not in html
+
+
+def test_pages_link_to_each_other_and_only_to_what_is_there(folder):
+    assert "05_evaluation.html" not in page(folder)
+    executed(folder / "05_evaluation.ipynb", [v4.new_markdown_cell("# Evaluation")])
+    assert 'href="05_evaluation.html"' in page(folder)
+    (folder / "05_evaluation.ipynb").unlink()
+    assert "05_evaluation.html" not in page(folder)
+    assert not (folder / "05_evaluation.html").exists()
+
+
+def test_a_page_leads_to_the_one_before_and_the_one_after(folder):
+    executed(folder / "05_evaluation.ipynb", [v4.new_markdown_cell("# Evaluation")])
+    assert '<a href="05_evaluation.html" rel="next">05 evaluation →</a>' in page(folder)
+    assert 'rel="prev"' not in page(folder)
+    last = (folder / "05_evaluation.html").read_text()
+    assert '<a href="04_training.html" rel="prev">← 04 training</a>' in last
+    assert 'rel="next"' not in last
+
+
+def test_a_failed_notebook_is_shown_with_cell_and_error(folder):
+    error = v4.new_output("error", ename="ValueError", evalue="age <b>200</b>\nis not an age", traceback=[])
+    broken = v4.new_code_cell("check()", id="evaluation-03", execution_count=3, outputs=[error])
+    executed(folder / "failed" / "05_evaluation.ipynb", [broken])
+    text = "in cell In [3], evaluation-03: ValueError: age &lt;b&gt;200&lt;/b&gt; is not an age"
+    assert text in page(folder)
+    assert text in index(folder)
+    assert 'href="small/failed/05_evaluation.ipynb"' in index(folder)
+
+
+def test_a_notebook_cut_short_in_writing_still_counts_as_failed(folder):
+    (folder / "failed").mkdir()
+    (folder / "failed" / "05_evaluation.ipynb").write_text('{"cells": [')
+    assert "05 evaluation failed" in index(folder)
+
+
+def test_a_headline_that_outlived_a_failed_attempt_says_so(folder):
+    (folder / "metrics.json").write_text(json.dumps(METRICS))
+    write_run(folder, started="2125-01-01T00:00:00+00:00")
+    assert "From an earlier attempt" not in page(folder)
+    executed(folder / "failed" / "05_evaluation.ipynb", [])
+    assert "From an earlier attempt" in page(folder)
+    assert "From an earlier attempt" in index(folder)
+
+
+def test_the_index_lists_runs_newest_first_and_only_runs(folder):
+    write_run(folder.parent / "newer", started="2026-02-01T10:00:00+00:00")
+    write_run(folder.parent / "newer" / "seed-1")
+    (folder.parent / "lab").mkdir()
+    (folder.parent / "lab" / "metrics.json").write_text("{}")
+    assert re.findall(r'<th scope="row" data-value="(.*?)">', index(folder)) == ["newer", "small"]
+
+
+def test_a_run_in_the_index_leads_to_its_evaluation_before_its_other_pages(folder):
+    page(folder)
+    assert '<a href="small/04_training.html">small</a>' in index(folder)
+    executed(folder / "05_evaluation.ipynb", [v4.new_markdown_cell("# Evaluation")])
+    page(folder)
+    assert '<a href="small/05_evaluation.html">small</a>' in index(folder)

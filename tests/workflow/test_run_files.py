@@ -1,0 +1,129 @@
+"""Run files: what is read from them, and what is refused before anything starts."""
+
+import pytest
+from tiny_checkout import NOTEBOOKS, make_checkout, write_run
+
+from ageclf.workflow import run_files
+
+RUN_FILES = sorted((run_files.CHECKOUT / "runs").glob("*.yaml"))
+
+
+@pytest.fixture
+def own_checkout(tmp_path, monkeypatch):
+    """A checkout to make changes in."""
+    monkeypatch.setattr(run_files, "CHECKOUT", make_checkout(tmp_path / "checkout"))
+    return run_files.CHECKOUT
+
+
+RUNS = pytest.mark.parametrize("name", [path.stem for path in RUN_FILES if "\ngrid:" not in path.read_text()])
+
+
+@RUNS
+def test_shipped_run_files_agree_with_the_notebooks(name):
+    run = run_files.read_run(name)
+    assert run["parameters"]["04_training"]["run"] == name
+    assert run["parameters"]["05_evaluation"].get("part") == "test" or "05_evaluation" not in run["notebooks"]
+    assert "11_comparison" not in run["notebooks"]
+
+
+@RUNS
+def test_the_random_changes_that_a_run_shows_are_those_that_it_trains_with(name):
+    parameters = run_files.read_run(name)["parameters"]
+    for shown in ("01_black_edges", "03_augmentation"):
+        known = run_files.read_defaults(run_files.CHECKOUT / "notebooks" / f"{shown}.ipynb")
+        for change in known.keys() & {"flip", "brightness", "translation", "rotation", "whole_pixels"}:
+            assert parameters[shown].get(change) == parameters["04_training"].get(change), (shown, change)
+
+
+def test_every_number_that_a_notebook_takes_has_limits():
+    defaults = [run_files.read_defaults(path) for path in (run_files.CHECKOUT / "notebooks").glob("*.ipynb")]
+    numbers = {key for known in defaults for key, value in known.items() if type(value) in (int, float)}
+    assert numbers == set(run_files.LIMITS)
+
+
+def test_the_backbones_that_a_run_file_may_name_are_those_of_the_network():
+    from ageclf.network.model import BACKBONES
+
+    assert run_files.CHOICES["backbone"] == BACKBONES
+
+
+def test_common_values_reach_the_notebooks_that_know_them(checkout):
+    write_run(checkout, "mine", {"common": {"seed": 3, "epochs": 5}, "05_evaluation": {"part": "test", "seed": 4}})
+    parameters = run_files.read_run("mine")["parameters"]
+    assert parameters["01_black_edges"] == {"data": "auto", "run": "mine", "seed": 3}
+    assert parameters["04_training"] == {"data": "auto", "run": "mine", "seed": 3, "epochs": 5}
+    assert parameters["05_evaluation"] == {"data": "auto", "run": "mine", "seed": 4, "part": "test"}
+
+
+def test_sliders_are_left_out_where_nobody_moves_them_unless_a_run_file_wants_them(checkout):
+    for wanted, handed in (({}, False), ({"common": {"interactive": True}}, True)):
+        write_run(checkout, "mine", wanted)
+        parameters = run_files.read_run("mine")["parameters"]
+        assert parameters["06_prediction"] == {"data": "auto", "run": "mine", "interactive": handed}
+        assert "interactive" not in parameters["04_training"]
+
+
+@pytest.mark.parametrize(
+    ("sections", "message"),
+    [
+        ({"04_trainig": {"epochs": 1}}, r"runs/mine.yaml: '04_trainig'.* '04_training'"),
+        ({"04_training": {"epoch": 1}}, r"runs/mine.yaml, 04_training: 'epoch'.* 'epochs'"),
+        ({"common": {"sead": 1}}, r"runs/mine.yaml, common: 'sead'.* 'seed'"),
+        ({"05_evaluation": {"data": "x.csv"}}, r"05_evaluation: 'data' is not known here"),
+        ({"common": {"run": "x"}}, r"common: 'run' is not known here"),
+        ({"04_training": ["epochs"]}, r"runs/mine.yaml: 04_training must be of type dict"),
+        ({"04_training": {"epochs": 2.5}}, r"epochs must be of type int, got 2.5"),
+        ({"04_training": {"epochs": True}}, r"epochs must be of type int, got True"),
+        ({"02_brightness": {"share": "1e-3"}}, r"share must be of type float, got '1e-3'.*0.001"),
+        ({"04_training": {"epochs": -1}}, r"runs/mine.yaml, 04_training: epochs must be from 0 to 10000, got -1"),
+        ({"05_evaluation": {"part": "tset"}}, r"part must be one of train, val, test, all, got 'tset'"),
+        ({"02_brightness": {"groups": [6, 6]}}, r"runs/mine.yaml, 02_brightness: groups=\[6, 6\]: expected"),
+        ({"notebooks": ["04_trainig"]}, r"runs/mine.yaml, notebooks: '04_trainig'.* '04_training'"),
+        ({"notebooks": ["11_comparison"]}, r"'11_comparison' is not known here"),
+        ({"grid": {"common.seed": [1]}}, r"runs/mine.yaml has a grid.*make sweep RUN=mine"),
+        (["04_training"], r"runs/mine.yaml: expected sections"),
+    ],
+)
+def test_what_no_notebook_knows_is_refused_with_the_nearest_name(checkout, sections, message):
+    write_run(checkout, "mine", sections)
+    with pytest.raises(ValueError, match=message):
+        run_files.read_run("mine")
+
+
+def test_an_int_will_do_for_a_float(checkout):
+    write_run(checkout, "mine", {"02_brightness": {"share": 1}})
+    assert run_files.read_run("mine")["parameters"]["02_brightness"]["share"] == 1
+
+
+def test_an_unknown_run_and_broken_yaml_give_one_sentence(checkout):
+    with pytest.raises(FileNotFoundError, match=r"runs/smaple.yaml.*sample"):
+        run_files.read_run("smaple")
+    (checkout / "runs" / "mine.yaml").write_text("common: {seed: 1")
+    with pytest.raises(ValueError, match=r"^runs/mine.yaml is not valid YAML: [^\n]*line 1[^\n]*$"):
+        run_files.read_run("mine")
+    (checkout / "runs" / "mine.yaml").write_bytes(b"common: {data: caf\xe9.csv}")
+    with pytest.raises(ValueError, match=r"^runs/mine.yaml is not valid YAML: [^\n]*invalid continuation byte[^\n]*$"):
+        run_files.read_run("mine")
+
+
+@pytest.mark.parametrize("name", ["Untitled", "Untitled1", "01_black_edges-Copy1", "Mine"])
+def test_what_jupyterlab_leaves_among_the_notebooks_is_no_part_of_a_run(own_checkout, name):
+    before = run_files.read_run("sample")
+    (own_checkout / "notebooks" / f"{name}.ipynb").write_text("")
+    assert run_files.read_run("sample") == before
+
+
+@pytest.mark.parametrize("change", [("seed: int = 0", "seed: int = now()"), ('"cells"', '<<<<<<< HEAD\n "cells"')])
+def test_a_notebook_whose_parameters_cannot_be_read_is_named(own_checkout, change):
+    path = own_checkout / "notebooks" / "01_black_edges.ipynb"
+    assert change[0] in path.read_text()
+    path.write_text(path.read_text().replace(*change))
+    with pytest.raises(ValueError, match=r"^\S+/01_black_edges.ipynb: its parameters cannot be read \(.*; give each"):
+        run_files.read_run("sample")
+
+
+def test_a_run_executes_all_notebooks_or_those_that_it_lists(checkout):
+    write_run(checkout, "mine", {})
+    assert run_files.read_run("mine")["notebooks"] == [name for name in NOTEBOOKS if name != "11_comparison"]
+    write_run(checkout, "mine", {"notebooks": ["00_data_quality"]})
+    assert run_files.read_run("mine")["notebooks"] == ["00_data_quality"]
