@@ -11,7 +11,7 @@ PIP := $(PYTHON) -m pip --disable-pip-version-check --quiet
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## */\1\t/p' Makefile | expand --tabs 16
 
-# No question about news at the first start; and kernels that talk in the open would warn of it, each of them.
+# No question about news at the first start, and encrypted kernels: each of the others prints a warning.
 lab: $(INSTALLED)  ## open JupyterLab on the notebooks
 	$(PYTHON) -m jupyterlab --notebook-dir notebooks --LabApp.app_settings_dir profiles/jupyterlab \
 	  --KernelManager.transport_encryption=auto $(if $(filter 0,$(shell id -u)),--allow-root)
@@ -19,10 +19,10 @@ lab: $(INSTALLED)  ## open JupyterLab on the notebooks
 report: $(INSTALLED)  ## run all notebooks and write their report: make report [RUN=name] [DATA=path]
 	@$(PYTHON) -m ageclf report $(if $(RUN),--run '$(RUN)') $(if $(DATA),--data '$(DATA)')
 
-sweep: $(INSTALLED)  ## run all points of a batch and compare them: make sweep RUN=name [DATA=path] [PROFILE=folder] [KEEP=1]
+sweep: $(INSTALLED)  ## run all configurations of a sweep and compare them: make sweep RUN=name [DATA=path] [PROFILE=folder] [KEEP=1]
 	@$(PYTHON) -m ageclf sweep --run '$(RUN)' $(if $(DATA),--data '$(DATA)') $(if $(PROFILE),--profile '$(PROFILE)') $(if $(KEEP),--keep-networks)
 
-sweep-plan: $(INSTALLED)  ## list the points of a batch and say roughly how long they take: make sweep-plan RUN=name [DATA=path]
+sweep-plan: $(INSTALLED)  ## list the configurations of a sweep, which are done, and how long the rest may take: make sweep-plan RUN=name [DATA=path]
 	@$(PYTHON) -m ageclf sweep-plan --run '$(RUN)' $(if $(DATA),--data '$(DATA)')
 
 test: $(INSTALLED)  ## lint, unit tests, all notebooks on the sample, every cell twice
@@ -30,7 +30,7 @@ test: $(INSTALLED)  ## lint, unit tests, all notebooks on the sample, every cell
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m pytest tests --ignore tests/system --numprocesses 2 --dist loadfile
 
-test-system: $(INSTALLED)  ## pages and JupyterLab in a browser, a batch through Slurm (needs Debian's chromium, npm, slurm-wlm, munge; root)
+test-system: $(INSTALLED)  ## pages and JupyterLab in a browser, a sweep through Slurm (needs Debian's chromium, npm, slurm-wlm, munge; root)
 	NODE_OPTIONS=--use-openssl-ca npm ci --prefix tests/system  # with the certificates that this system trusts
 	$(PYTHON) -m pytest tests/system
 
@@ -49,7 +49,7 @@ clean-training: $(INSTALLED)  ## start a training over: make clean-training RUN=
 clean-reports: $(INSTALLED)  ## remove what runs wrote under reports/, and nothing else
 	@$(PYTHON) -m ageclf clean-reports
 
-# The last thing that an installation writes is $(INSTALLED). Without it, what is there was cut short: start anew.
+# The last thing that an installation writes is $(INSTALLED). Without it, an installation was interrupted: start anew.
 $(INSTALLED): requirements.lock pyproject.toml
 	@test -e $@ || { for python in python3.13 python3.12 python3.11 python3; do \
 	  $$python -c 'import ensurepip, sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && \

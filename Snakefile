@@ -5,6 +5,7 @@ from pathlib import Path
 
 import yaml
 
+import ageclf
 from ageclf.workflow.dependencies import COMPARISON, EVALUATION, TRAINING, after, modules, notebooks
 
 
@@ -15,17 +16,14 @@ CHECKOUT = Path(workflow.basedir)
 
 FURTHER_OUTPUTS = {EVALUATION: ["metrics.json", "predictions.parquet"]}
 
-# A run is executed in its own folder, each point of a batch in a folder below it.
-PARAMETERS = {"": config["parameters"]}
-PARAMETERS |= {f"{point}/": content["parameters"] for point, content in config.get("points", {}).items()}
-FOLDERS = [folder for folder in PARAMETERS if folder] or [""]
-# The network of a point goes when nothing needs it any more. When something needs it again, it is trained again.
-BATCH = "points" in config
-WITH_NETWORK = {notebook for given in PARAMETERS.values() for notebook in given if "checkpoint" in given[notebook]}
-NETWORK_OF_POINT = ["network.keras", "network.json"] if BATCH else []
-# A nicer figure is not worth an hour of training again: not of the training itself, and not of a network that is gone.
-IGNORE_DISPLAY = {TRAINING, *(WITH_NETWORK if BATCH else ())}
-# The comparison waits for no point that failed: it is executed when all others are done, and reads what is there.
+# A run is executed in its own folder, each configuration of a sweep in a folder below it.
+SWEEP = config["configurations"]
+FOLDERS = [f"{name}/" for name in SWEEP] or [""]
+PARAMETERS = {"": config["parameters"]} | {f"{name}/": SWEEP[name]["parameters"] for name in SWEEP}
+# The network of a configuration goes when nothing needs it any more. If something does again, it is trained again.
+NETWORK = [f"network{ending}" for ending in (ageclf.NETWORK, ageclf.PROVENANCE) if SWEEP]
+WITH_NETWORK = {key for one in SWEEP.values() for key, given in one["parameters"].items() if "checkpoint" in given}
+# The comparison waits for no configuration that failed: it is executed last, and reads what is there.
 FAILED = [str(path) for folder in FOLDERS for path in Path(folder, "failed").glob("*.ipynb")]
 MEASURED = [
     f"{folder}{output}"
@@ -44,10 +42,6 @@ def other_results(runs):
     return [file for run in runs for file in Path("..", run).glob("metrics.json")]
 
 
-def trains(notebook):
-    return notebook == TRAINING or bool(config["parameters"].get(notebook, {}).get("leak_epochs"))
-
-
 rule all:
     input:
         [f"{folder}{notebook}.ipynb" for folder in FOLDERS for notebook in config["notebooks"]],
@@ -63,22 +57,23 @@ for notebook, source in notebooks(CHECKOUT).items():
             notebook
         input:
             source=source,
-            modules=modules(CHECKOUT, notebook, leave_out="display" if notebook in IGNORE_DISPLAY else ""),
+            # A nicer figure is no reason to train again: not for 04 itself, and not for what needs a network that is gone.
+            modules=modules(CHECKOUT, notebook, leave_out="display" if notebook in {TRAINING, *WITH_NETWORK} else ""),
             after=[f"{{folder}}{name}.ipynb" for name in after(CHECKOUT, notebook)],
-            network=[f"{{folder}}{path}" for path in NETWORK_OF_POINT if notebook in WITH_NETWORK],
+            network=[f"{{folder}}{path}" for path in NETWORK if notebook in WITH_NETWORK],
             compared=[*MEASURED, *FAILED] if notebook == COMPARISON else [],
             others=other_results(config["parameters"].get(notebook, {}).get("other_runs", [])),
         output:
             notebook=f"{{folder}}{notebook}.ipynb",
             further=[f"{{folder}}{path}" for path in FURTHER_OUTPUTS.get(notebook, [])],
-            network=[temp(f"{{folder}}{path}") for path in NETWORK_OF_POINT if notebook == TRAINING],
+            network=[temp(f"{{folder}}{path}") for path in NETWORK if notebook == TRAINING],
         params:
             parameters=lambda wildcards, notebook=notebook: yaml.safe_dump(
                 PARAMETERS[wildcards.folder][notebook], default_flow_style=True, width=10**6
             ),
             data=config["data"]["sha256"],
-        priority: 1 if notebook == EVALUATION else 0  # a point is measured before the next one is trained
-        threads: config["threads"] if trains(notebook) or notebook == EVALUATION else 1
+        priority: 1 if notebook == EVALUATION else 0  # a configuration is measured before the next one is trained
+        threads: config["threads"] if notebook in (TRAINING, EVALUATION) else 1
         retries: 1  # kernels that start together sometimes race for a port
         shell:
             """

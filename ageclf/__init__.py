@@ -1,4 +1,11 @@
-"""Six age groups from 48×48 grey faces: the thin package behind the notebooks."""
+"""Six age groups from 48×48 grey faces: the package behind the notebooks. Data flows one way, through five folders:
+
+`faces` reads a file, folder, photo or the synthetic sample into checked images and labels, and splits them by cluster;
+`network` trains a model on them, writes its checkpoint, and reads it again to predict;
+`metrics` turns the table of predictions into numbers with intervals, and compares the configurations of a sweep;
+`display` makes figures, tables and panels of all these for the notebooks;
+`workflow` checks a run file, lets Snakemake execute the notebooks that it asks for, and makes HTML pages of them.
+"""
 
 import hashlib
 import importlib.metadata
@@ -16,7 +23,12 @@ __version__ = "0.1.0"
 CHECKOUT = Path(__file__).parents[1].resolve()
 # data/, checkpoint/ and reports/ lie under ROOT: the checkout, unless a test or a cluster job says otherwise.
 ROOT = Path(os.environ.get("AGECLF_ROOT") or CHECKOUT).resolve()
-RUN_KEYS = ("run", "data", "parameters", "started", "commit", "versions", "earlier")  # of every run.json
+SCHEMA = 2  # of every JSON file that `write_json` writes
+# Of every run.json.
+RUN_KEYS = ("run", "data", "parameters", "configurations", "started", "commit", "versions", "earlier")
+# Files of a checkpoint: the network, its provenance, the state of a stopped training. Networks of Keras 2 are HDF5.
+NETWORK, PROVENANCE, STATE = ".keras", ".json", ".training.npz"
+NETWORKS = (NETWORK, ".h5")
 
 
 def resolve(path: str | Path) -> Path:
@@ -24,57 +36,65 @@ def resolve(path: str | Path) -> Path:
     return ROOT / Path(path).expanduser()
 
 
-def write_aside(path: Path, write: Callable[[Path], object]) -> None:
+def atomic_write(path: str | Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a hidden file beside `path`, then rename it: a kill leaves the old file or the new one.
 
     Both are on the disk before this returns, so that not even a power cut can leave an empty file. Raises OSError,
     and leaves the old file, when the new one cannot be written.
     """
+    path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{os.getpid()}-{path.name}")
+    partial = path.with_name(f".{os.getpid()}-{path.name}")
     try:
-        write(aside)
-        _to_disk(aside)
-        aside.replace(path)
+        write(partial)
+        _to_disk(partial)
+        partial.replace(path)
         _to_disk(path.parent)
     except OSError as error:  # a full disk does not say where
         raise OSError(f"{path} could not be written: {error}") from error
     finally:
-        aside.unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a text file in UTF-8 as `write_aside` does."""
-    write_aside(path, lambda aside: aside.write_text(text, encoding="utf-8"))
+def write_text(path: str | Path, text: str) -> None:
+    """Write a text file in UTF-8 as `atomic_write` does."""
+    atomic_write(path, lambda partial: partial.write_text(text, encoding="utf-8"))
 
 
-def write_json(path: Path, content: dict) -> None:
-    """Write a JSON file as `write_aside` does. Raises ValueError for a number that JSON does not know, such as NaN."""
-    write_text(path, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False))
+def write_json(path: str | Path, content: dict) -> None:
+    """Write a JSON file, with `schema` before its `content`, as `atomic_write` does.
+
+    Raises ValueError for a number that JSON does not know, such as NaN.
+    """
+    write_text(path, json.dumps({"schema": SCHEMA, **content}, indent=1, ensure_ascii=False, allow_nan=False))
 
 
-def read_json(path: Path) -> dict | None:
+def read_json(path: str | Path) -> dict | None:
     """Return what a run.json, metrics.json or the like holds, None where there is nothing.
 
-    Raises ValueError for a file that is damaged, or was written by another version of the project.
+    Raises ValueError for a file that is damaged, or was written by an earlier version of the project.
     """
+    path = Path(path)
     try:
         content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
-        if content and content["schema"] != 1:
-            raise ValueError(f"schema {content['schema']}, not 1")
-        if content and path.name == "run.json":
+        schema = content["schema"] if content else SCHEMA
+        if content and schema == SCHEMA and path.name == "run.json":
             itemgetter(*RUN_KEYS)(content)  # KeyError says which it lacks
     except (ValueError, KeyError, TypeError) as error:
-        what = f"damaged, or of another version of the project ({error})"
+        what = f"damaged, or not of this project ({error})"
         raise ValueError(f"{path}: {what}; remove it, and type the same command again") from error
+    if schema != SCHEMA:
+        version = f"an earlier version of the project (schema {schema}, this one reads {SCHEMA})"
+        raise ValueError(f"{path}: written by {version}; remove it, and make it again")
     return content
 
 
-def remove_asides(path: Path) -> None:
+def remove_partial(path: str | Path) -> None:
     """Remove what killed processes had half written for `path`."""
-    for aside in path.parent.glob(".*"):
-        if re.fullmatch(rf"\.\d+-{re.escape(path.name)}", aside.name):
-            aside.unlink(missing_ok=True)
+    path = Path(path)
+    for partial in path.parent.glob(".*"):
+        if re.fullmatch(rf"\.\d+-{re.escape(path.name)}", partial.name):
+            partial.unlink(missing_ok=True)
 
 
 def _to_disk(path: Path) -> None:
@@ -85,9 +105,9 @@ def _to_disk(path: Path) -> None:
         os.close(descriptor)
 
 
-def sha256(path: Path) -> str:
+def sha256(path: str | Path) -> str:
     """Return the SHA-256 of a file's content, 64 hexadecimal digits."""
-    with path.open("rb") as file:
+    with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""What a run left in its folder: the notebooks it executed, what failed, which code ran; and its removal."""
+"""What lies in a run's folder, reports/<run>/: results, executed notebooks, what failed; and its removal."""
 
 import shutil
 from pathlib import Path
@@ -8,10 +8,18 @@ import pandas as pd
 
 import ageclf
 
+# What runs write beside the notebooks and their pages. Listed, since a person's own files in the folder must stay.
+RUN_FILES = ("comparison.json", "metrics.json", "photos.csv", "predictions.parquet", "snakemake.log")
+RUN_FILES += ("suspects.csv", "training.csv", f"network{ageclf.NETWORK}", f"network{ageclf.PROVENANCE}")
+RUN_FOLDERS = (".snakemake", "tensorboard")
 
-def write_results(folder: Path, predictions: pd.DataFrame, metrics: dict) -> None:
-    """Write `predictions.parquet` and `metrics.json` into a run's folder, each aside and then renamed."""
-    ageclf.write_aside(folder / "predictions.parquet", lambda aside: predictions.to_parquet(aside, index=False))
+STOPPED = "stopped without an error: killed, or out of memory; snakemake.log of the run may have more"
+
+
+def write_results(folder: str | Path, predictions: pd.DataFrame, metrics: dict) -> None:
+    """Write `predictions.parquet` and `metrics.json` into a run's folder, each by `ageclf.atomic_write`."""
+    folder = Path(folder)
+    ageclf.atomic_write(folder / "predictions.parquet", lambda partial: predictions.to_parquet(partial, index=False))
     ageclf.write_json(folder / "metrics.json", metrics)
 
 
@@ -27,23 +35,11 @@ def read_results(run: str) -> tuple[pd.DataFrame, dict]:
     return pd.read_parquet(folder / "predictions.parquet"), ageclf.read_json(folder / "metrics.json")
 
 
-# What runs write beside the notebooks and their pages.
-RUN_FILES = ("comparison.json", "leak.json", "metrics.json", "network.json", "network.keras", "predictions.parquet")
-
-
-RUN_FILES += ("photos.csv", "snakemake.log", "suspects.csv", "training.csv")
-
-
-RUN_FOLDERS = (".snakemake", "leak", "tensorboard")
-
-
-STOPPED = "stopped without an error: killed, or out of memory; snakemake.log of the run may say more"
-
-
 def failures(folder: Path) -> list[dict[str, str]]:
     """Return `notebook`, `cell`, `error` and `file` of each notebook that did not reach its end.
 
-    Those of a batch's points come after its own, with the point's name and a slash before the notebook's.
+    Those of a sweep's configurations come after its own, with the configuration's name and a slash before the
+    notebook's.
     """
     paths = [*sorted(folder.glob("failed/*.ipynb")), *sorted(folder.glob("*/failed/*.ipynb"))]
     return [
@@ -73,12 +69,12 @@ def describe_failure(path: Path) -> dict[str, str]:
 
 
 def remove_run_outputs(folder: Path) -> None:
-    """Remove what runs wrote in a run's folder and in those of its points, and each when nothing else is in it.
+    """Remove what runs wrote in a run's folder and in its configurations', and each when nothing else is in it.
 
-    run.json goes last, so that a removal that was cut short can be repeated.
+    run.json goes last, so that a removal that was interrupted can be repeated.
     """
-    for point in sorted(path.parent for path in folder.glob("*/run.json")):
-        remove_run_outputs(point)
+    for configuration in sorted(path.parent for path in folder.glob("*/run.json")):
+        remove_run_outputs(configuration)
     for name in ageclf.read_json(folder / "run.json")["parameters"]:
         for path in (folder / f"{name}.ipynb", folder / f"{name}.html", folder / "failed" / f"{name}.ipynb"):
             path.unlink(missing_ok=True)

@@ -8,7 +8,7 @@ import time
 STATEMENTS = {
     "nothing": "pass",
     "ageclf": "import ageclf",
-    "ageclf.reading": "import ageclf.reading",
+    "ageclf.faces.reading": "import ageclf.faces.reading",
     "ageclf.plots": "import ageclf.plots",
     "ageclf.runs": "import ageclf.runs",
     "ageclf.model": "import ageclf.model",

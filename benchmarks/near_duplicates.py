@@ -17,14 +17,14 @@ from _measure import compare, in_turns, measure, print_table, spread
 from scipy.fft import dct
 
 from ageclf.faces.reading import load_faces
-from ageclf.faces.sample import draw_sample
+from ageclf.faces.sample import synthesize_sample
 
 OURS = "cluster_near_duplicates(images)"
 SETUP = """
 import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
-from ageclf.images import cluster_near_duplicates
+from ageclf.faces.clusters import cluster_near_duplicates
 images = np.array(np.load({path!r}, mmap_mode="r")[:{rows}])
 """
 PLAIN = """
@@ -44,7 +44,7 @@ connected_components(graph, directed=False)
 """
 
 
-def draw_fields(path: Path, rows: int) -> None:
+def write_fields(path: Path, rows: int) -> None:
     """Write random pictures of low frequencies, uint8 (rows, 48, 48), a thousand at a time.
 
     One in a hundred is a darker mirror image of its neighbour. The amplitudes fall with the frequency so fast that of
@@ -78,13 +78,13 @@ def main(
         if arguments:
             images = load_faces(Path(arguments[0]).resolve()).images
         else:
-            images = np.concatenate([draw_sample(seed=seed)[0] for seed in range(16)])
+            images = np.concatenate([synthesize_sample(seed=seed)[0] for seed in range(16)])
         np.save(path, images)
         print(f"{Path(arguments[0]).name if arguments else 'SYNTHETIC faces'}:", end=" ")
         compare_with_baseline(path, len(images) // 2, repetitions)
         compare_with_baseline(path, len(images), repetitions)
 
-        draw_fields(path, sizes[-1])
+        write_fields(path, sizes[-1])
         print("Random pictures:", end=" ")
         compare_with_baseline(path, sizes[0], repetitions)
         setups = {rows: SETUP.format(path=str(path), rows=rows) for rows in sizes}

@@ -15,11 +15,11 @@ import numpy as np
 from _measure import in_turns, print_table, seconds, spread
 
 from ageclf.faces.reading import load_faces
-from ageclf.faces.sample import draw_sample
+from ageclf.faces.sample import synthesize_sample
 from ageclf.network.backend import keras
 from ageclf.network.model import augmentation, build_network, flip_averaged
 from ageclf.network.prediction import predict_probabilities
-from ageclf.network.training import settle
+from ageclf.network.training import recompute_batch_norm
 
 REPETITIONS = {1: 100, 32: 30, 10_000: 3}  # by the number of faces
 
@@ -27,7 +27,7 @@ REPETITIONS = {1: 100, 32: 30, 10_000: 3}  # by the number of faces
 def compare_networks(images: np.ndarray, repetitions: dict[int, int]) -> None:
     keras.utils.set_random_seed(0)
     small = build_network(augment=augmentation())
-    settle(small, images[:256])  # or all probabilities might be the same
+    recompute_batch_norm(small, images[:256])  # or all probabilities might be the same
     table = []
     for name, network in {"small": small, "small, flip-averaged": flip_averaged(small)}.items():
         for count, times in repetitions.items():
@@ -52,7 +52,7 @@ def compare_networks(images: np.ndarray, repetitions: dict[int, int]) -> None:
 
 def main(arguments: list[str], repetitions: dict[int, int] = REPETITIONS) -> None:
     path = Path(arguments[0]).resolve() if arguments else "sample"
-    images = load_faces(path).images if arguments else draw_sample(2000)[0]
+    images = load_faces(path).images if arguments else synthesize_sample(2000)[0]
     print(f"{path.name if arguments else 'SYNTHETIC faces'}")
     compare_networks(images, repetitions)
 

@@ -17,9 +17,9 @@ import numpy as np
 from _measure import compare, evicted, measure, print_table, spread
 
 from ageclf.faces.csv_table import open_unpacked
-from ageclf.faces.sample import draw_sample
+from ageclf.faces.sample import synthesize_sample
 
-OURS = "import platformdirs; from pathlib import Path; from ageclf.reading import load_faces; path = {path!r}"
+OURS = "import platformdirs; from pathlib import Path; from ageclf.faces.reading import load_faces; path = {path!r}"
 FOLDER = "platformdirs.user_cache_path = lambda name: Path({folder!r})"
 FRESH = "import shutil; shutil.rmtree({folder!r}, ignore_errors=True)"
 EVICTED = "from _measure import evict; evict(Path(path))"
@@ -31,7 +31,7 @@ images = np.array([np.array(text.split(), dtype=np.uint8) for text in table.pop(
 
 
 def write_rows(path: Path, rows: int = 5000) -> None:
-    images, table = draw_sample()
+    images, table = synthesize_sample()
     noise = np.random.default_rng(0).integers(-9, 10, (rows, 48 * 48))
     pick = np.arange(rows) % len(images)
     pixels = np.clip(images[pick].reshape(rows, -1) + noise, 0, 255)

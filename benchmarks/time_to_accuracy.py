@@ -27,7 +27,7 @@ from ageclf.faces.reading import describe, load_faces
 from ageclf.network import training
 from ageclf.network.backend import keras
 from ageclf.network.model import augmentation, build_network, flip_averaged, targets, with_auxiliary_outputs
-from ageclf.network.progress import Progress, of_the_groups
+from ageclf.network.progress import Progress, group_metrics
 from ageclf.workflow import run_files
 
 
@@ -57,7 +57,7 @@ class Clock(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict) -> None:
         super().on_epoch_end(epoch, logs)
-        self.best = max(self.best, of_the_groups(logs)["val_accuracy"])
+        self.best = max(self.best, group_metrics(logs)["val_accuracy"])
         if self.best >= self.accuracy:
             raise Over
 

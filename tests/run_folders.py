@@ -6,7 +6,7 @@ import nbformat
 from nbformat import v4
 
 RUN = {
-    "schema": 1,
+    "schema": 2,
     "run": "small",
     "data": {"name": "faces.csv.gz", "sha256": "0123456789abcdef" * 4, "synthetic": False, "rows": 20},
     "parameters": {"04_training": {}, "05_evaluation": {}},
@@ -14,15 +14,16 @@ RUN = {
     "versions": {"python": "3.12.1", "numpy": "2.4.6"},
     "started": "2026-01-02T10:00:00+00:00",
     "earlier": {},
+    "configurations": {},
 }
 MEASURE = {"value": 0.6488, "low": 0.6293, "high": 0.6668}
 METRICS = {
-    "schema": 1,
+    "schema": 2,
     "part": "test",
     "edges": [6, 19, 31, 46, 66],
     "n": 3021,
     "measures": {"accuracy": MEASURE},
-    "baselines": {"majority": {"group": "19-30", "accuracy": {"value": 0.3333, "low": 0.3, "high": 0.4}}},
+    "baselines": {"most_frequent": {"group": "19-30", "accuracy": {"value": 0.3333, "low": 0.3, "high": 0.4}}},
 }
 
 

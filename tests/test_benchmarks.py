@@ -86,7 +86,7 @@ def test_reading_compares_and_grows(csv, capsys):
 
 
 def test_random_pictures_hold_the_near_duplicates_that_were_planted_and_hardly_another(tmp_path):
-    near_duplicates.draw_fields(tmp_path / "images.npy", 1250)
+    near_duplicates.write_fields(tmp_path / "images.npy", 1250)
     images = np.load(tmp_path / "images.npy")
     clusters = cluster_near_duplicates(images)
     assert (clusters[::100] == clusters[1::100]).all()
@@ -142,7 +142,7 @@ def test_prediction_compares_at_the_same_probabilities(csv, capsys, monkeypatch)
 @pytest.fixture
 def given():
     defaults = run_files.read_defaults(ageclf.CHECKOUT / "notebooks" / "04_training.ipynb")
-    return defaults | {"epochs": 2, "batch_size": 8, "averaging": 0.9, "norm_faces": 8, "auxiliary": 0.1}
+    return defaults | {"epochs": 2, "batch_size": 8, "ema_momentum": 0.9, "batch_norm_faces": 8, "auxiliary": 0.1}
 
 
 def test_a_recipe_ends_with_the_epoch_that_reaches_the_accuracy(csv, given):

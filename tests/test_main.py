@@ -38,30 +38,36 @@ def command(tmp_path, monkeypatch, capsys):
         (["report", "--run", "utkface"], "error: run 'utkface' needs a data set"),
         (["report", "--data", "nowhere.csv"], "nowhere.csv"),
         (["pages", "nothing"], "error: there is no run.json in "),
-        (["sweep", "--run", "sample-batch", "--profile", "nowhere"], "error: nowhere: no such folder; PROFILE is"),
+        (["sweep", "--run", "sample-sweep", "--profile", "nowhere"], "error: nowhere: no such folder; PROFILE is"),
         (["clean-training", "--run", ""], "error: no training of a run '' in "),
         (["report", "--run", "../runs/sample"], "error: there is no run file runs/../runs/sample.yaml; RUN"),
         (["export", "--run", ""], "error: no checkpoint of a run ''; make export RUN=name takes nothing yet: run 04_"),
     ],
 )
 def test_a_mistake_gives_one_line_and_no_traceback(command, arguments, message):
-    status, said = command(*arguments)
+    status, printed = command(*arguments)
     assert status == 2
-    assert message in said
-    assert said.startswith("error: ")
-    assert said.count("\n") == 1
+    assert message in printed
+    assert printed.startswith("error: ")
+    assert printed.count("\n") == 1
 
 
-@pytest.mark.parametrize("name", ["run.json", "04_training.ipynb"])
-def test_a_damaged_file_of_a_report_is_named_with_what_to_do(command, tmp_path, name):
+@pytest.fixture
+def folder(tmp_path):
+    """A run's folder with its description."""
     folder = tmp_path / "reports" / "sample"
     data = {"name": "sample", "sha256": "0", "synthetic": True, "rows": 1}
     execute.describe(folder, {"run": "sample", "parameters": {"04_training": {}}}, data)
+    return folder
+
+
+@pytest.mark.parametrize("name", ["run.json", "04_training.ipynb"])
+def test_a_damaged_file_of_a_report_is_named_with_what_to_do(command, folder, name):
     (folder / name).write_text('{"cells": []')
-    status, said = command("pages", "sample")
-    assert (status, said.count("\n")) == (2, 1)
-    assert said.startswith(f"error: {folder / name}")
-    assert "remove it, and " in said
+    status, printed = command("pages", "sample")
+    assert (status, printed.count("\n")) == (2, 1)
+    assert printed.startswith(f"error: {folder / name}")
+    assert "remove it, and " in printed
 
 
 def test_python_without_the_packages_says_where_they_are(tmp_path):
@@ -87,7 +93,7 @@ def test_a_reader_that_has_gone_is_no_error(tmp_path):
     environment = {**os.environ, "AGECLF_ROOT": str(tmp_path)}
     reader, writer = os.pipe()
     os.close(reader)
-    command = [sys.executable, "-m", "ageclf", "sweep-plan", "--run", "sample-batch"]
+    command = [sys.executable, "-m", "ageclf", "sweep-plan", "--run", "sample-sweep"]
     done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, env=environment)
     os.close(writer)
     assert (done.returncode, done.stderr) == (-signal.SIGPIPE, "")
@@ -98,14 +104,7 @@ def test_a_relative_path_of_data_starts_at_the_working_directory(command, tmp_pa
     assert f"{tmp_path / 'nowhere.csv'}" in command("report", "--data", "nowhere.csv")[1]
 
 
-def test_clean_reports_removes_only_what_runs_wrote(command, tmp_path):
-    folder = tmp_path / "reports" / "sample"
-    folder.mkdir(parents=True)
-    execute.describe(
-        folder,
-        {"run": "sample", "parameters": {"04_training": {}}},
-        {"name": "sample", "sha256": "0", "synthetic": True, "rows": 1},
-    )
+def test_clean_reports_removes_only_what_runs_wrote(command, folder):
     pages.write_index(folder.parent)
     for name in ("sample/04_training.ipynb", "sample/notes.txt", "lab/metrics.json", "paper.pdf", ".sample.lock"):
         (folder.parent / name).parent.mkdir(exist_ok=True)
@@ -115,16 +114,11 @@ def test_clean_reports_removes_only_what_runs_wrote(command, tmp_path):
     assert left == {"sample/notes.txt", "lab/metrics.json", "paper.pdf"}
 
 
-def test_clean_reports_leaves_a_run_alone_that_is_going_on(command, tmp_path):
-    folder = tmp_path / "reports" / "sample"
-    folder.mkdir(parents=True)
-    execute.describe(
-        folder, {"run": "sample", "parameters": {}}, {"name": "sample", "sha256": "0", "synthetic": True, "rows": 1}
-    )
+def test_clean_reports_leaves_a_run_alone_that_is_going_on(command, folder):
     with execute.locked(folder):
-        status, said = command("clean-reports")
+        status, printed = command("clean-reports")
     assert status == 2
-    assert "is being made already" in said
+    assert "is being made already" in printed
     assert (folder / "run.json").exists()
 
 
@@ -137,22 +131,22 @@ def test_clean_training_removes_what_a_run_trained_and_nothing_else(command, tmp
         (folder / name).touch()
     assert command("clean-training", "--run", "a.b") == (0, "")
     assert sorted(path.name for path in folder.iterdir()) == sorted(others)
-    status, said = command("clean-training", "--run", "a.b")
+    status, printed = command("clean-training", "--run", "a.b")
     assert status == 2
-    assert said.startswith("error: no training of a run 'a.b' in ")
+    assert printed.startswith("error: no training of a run 'a.b' in ")
 
 
-def test_clean_training_takes_a_batch_or_one_of_its_points_and_never_all_runs(command, tmp_path):
-    folder = tmp_path / "checkpoint" / "batch"
+def test_clean_training_takes_a_sweep_or_one_of_its_configurations_and_never_all_runs(command, tmp_path):
+    folder = tmp_path / "checkpoint" / "sweep"
     folder.mkdir(parents=True)
-    points = [folder / f"seed-{seed}{suffix}" for seed in (1, 2) for suffix in (".keras", ".json", ".training.npz")]
-    for path in (*points, folder.parent / "other.keras"):
+    written = [folder / f"seed-{seed}{suffix}" for seed in (1, 2) for suffix in (".keras", ".json", ".training.npz")]
+    for path in (*written, folder.parent / "other.keras"):
         path.touch()
-    assert command("clean-training", "--run", "batch/seed-1") == (0, "")
-    assert sorted(folder.iterdir()) == sorted(points[3:])
-    assert command("clean-training", "--run", "batch") == (0, "")
+    assert command("clean-training", "--run", "sweep/seed-1") == (0, "")
+    assert sorted(folder.iterdir()) == sorted(written[3:])
+    assert command("clean-training", "--run", "sweep") == (0, "")
     assert [path.name for path in folder.parent.iterdir()] == ["other.keras"]
-    for name in ("", ".", "batch/..", "../checkpoint"):
+    for name in ("", ".", "sweep/..", "../checkpoint"):
         assert command("clean-training", "--run", name)[0] == 2
     assert (folder.parent / "other.keras").exists()
 
@@ -162,20 +156,20 @@ def test_clean_training_leaves_a_run_alone_that_is_going_on(command, tmp_path):
         (tmp_path / folder).mkdir()
     (tmp_path / "checkpoint" / "a.training.npz").touch()
     with execute.locked(tmp_path / "reports" / "a"):
-        status, said = command("clean-training", "--run", "a")
+        status, printed = command("clean-training", "--run", "a")
     assert (status, (tmp_path / "checkpoint" / "a.training.npz").exists()) == (2, True)
-    assert "is being made already" in said
+    assert "is being made already" in printed
 
 
 def test_export_of_an_unknown_run_names_the_known_ones(command, tmp_path):
     (tmp_path / "checkpoint").mkdir()
     for name in ("b.keras", "ckpt-1.h5", "b.json", ".1-c.keras"):
         (tmp_path / "checkpoint" / name).touch()
-    said = "error: no checkpoint of a run 'c'; make export RUN=name takes b, ckpt-1\n"
-    assert command("export", "--run", "c") == (2, said)
-    status, said = command("export", "--run", "b")
-    assert (status, said.count("\n")) == (2, 1)
-    assert "b.keras: not a checkpoint: it is empty" in said
+    expected = "error: no checkpoint of a run 'c'; make export RUN=name takes b, ckpt-1\n"
+    assert command("export", "--run", "c") == (2, expected)
+    status, printed = command("export", "--run", "b")
+    assert (status, printed.count("\n")) == (2, 1)
+    assert "b.keras: not a checkpoint: it is empty" in printed
 
 
 def test_export_writes_a_saved_model_beside_the_checkpoint(command, tmp_path):
@@ -191,7 +185,7 @@ def test_export_writes_a_saved_model_beside_the_checkpoint(command, tmp_path):
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
-    """An untrained network that says it was trained on drawn faces."""
+    """An untrained network that claims to be trained on synthetic faces."""
     path = tmp_path_factory.mktemp("checkpoint") / "sample.keras"
     data = {"name": "sample", "synthetic": True}
     save_checkpoint(build_network(), path, {"run": "sample", "groups": group_names(), "data": data, "threshold": 0.0})
@@ -204,29 +198,29 @@ def photo(tmp_path):
     return tmp_path / "astronaut.png"
 
 
-def test_photos_are_told_as_a_table_and_odd_ones_named(command, capsys, checkpoint, photo):
-    status, said = command("predict", str(photo), "--checkpoint", str(checkpoint))
+def test_photos_are_predicted_as_a_table_and_unreadable_ones_named(command, capsys, checkpoint, photo):
+    status, printed = command("predict", str(photo), "--checkpoint", str(checkpoint))
     assert status == 0
-    assert said == "warning: sample.keras was trained on drawn faces; what it says of photos means nothing\n"
+    assert printed == "warning: sample.keras was trained on synthetic faces; its predictions for photos mean nothing\n"
     photo.with_name("text.jpg").write_text("no picture")
-    status, said = command("predict", str(photo.parent), "--checkpoint", str(checkpoint))
+    status, printed = command("predict", str(photo.parent), "--checkpoint", str(checkpoint))
     assert status == 1
-    assert f"{photo.with_name('text.jpg')}: not a picture that can be read" in said
+    assert f"{photo.with_name('text.jpg')}: not a picture that can be read" in printed
 
 
-def test_photos_are_told_as_json_on_standard_output_alone(checkpoint, photo):
+def test_photos_are_predicted_as_json_on_standard_output_alone(checkpoint, photo):
     line = [sys.executable, "-m", "ageclf", "predict", photo.name, "absent.jpg", "--json", "--checkpoint", checkpoint]
     environment = {**os.environ, "PYTHONPATH": str(ageclf.CHECKOUT)}
     done = subprocess.run(line, cwd=photo.parent, env=environment, capture_output=True, text=True)
     assert done.returncode == 1
     content = json.loads(done.stdout)
     assert content["synthetic"]
-    assert [(face["photo"], face["sure"]) for face in content["faces"]] == [("astronaut.png", True)]
+    assert [(face["photo"], face["above_threshold"]) for face in content["faces"]] == [("astronaut.png", True)]
     assert content["problems"] == [{"photo": "absent.jpg", "reason": "there is no such file; look at its name"}]
     assert done.stderr.splitlines()[1:] == ["absent.jpg: there is no such file; look at its name"]
 
 
-def test_the_shipped_network_tells_a_photo_where_nothing_was_trained(photo, tmp_path):
+def test_the_shipped_network_predicts_a_photo_where_nothing_was_trained(photo, tmp_path):
     line = [sys.executable, "-m", "ageclf", "predict", photo.name, "--json"]
     environment = {**os.environ, "PYTHONPATH": str(ageclf.CHECKOUT), "AGECLF_ROOT": str(tmp_path)}
     done = subprocess.run(line, cwd=photo.parent, env=environment, capture_output=True, text=True)
@@ -237,15 +231,15 @@ def test_the_shipped_network_tells_a_photo_where_nothing_was_trained(photo, tmp_
     assert content["faces"][0]["group"] in group_names()
 
 
-def test_without_a_checkpoint_nothing_can_be_told(command, photo, tmp_path, monkeypatch):
+def test_without_a_checkpoint_nothing_is_predicted(command, photo, tmp_path, monkeypatch):
     monkeypatch.setattr(ageclf, "CHECKOUT", tmp_path)
-    status, said = command("predict", str(photo))
+    status, printed = command("predict", str(photo))
     assert status == 2
-    assert said.startswith("error: ")
-    assert "no checkpoint of run 'best' yet, and none is shipped: run 04_training first" in said
+    assert printed.startswith("error: ")
+    assert "no checkpoint of run 'best' yet, and none is shipped: run 04_training first" in printed
 
 
-def test_the_command_line_answers_without_importing_keras():
+def test_the_command_line_starts_without_importing_keras():
     code = "import sys, ageclf.__main__; print(*sorted(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"keras", "tensorflow"} & set(done.stdout.split())

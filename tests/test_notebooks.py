@@ -111,36 +111,23 @@ def test_the_measures_are_laid_out_as_documented(sample_report):
 def test_the_default_network_learns_the_sample(sample_report):
     metrics = json.loads((sample_report / "metrics.json").read_text())
     assert metrics["data"]["synthetic"]
-    network, baseline = metrics["measures"]["accuracy"], metrics["baselines"]["majority"]["accuracy"]
+    network, baseline = metrics["measures"]["accuracy"], metrics["baselines"]["most_frequent"]["accuracy"]
     assert network["value"] >= baseline["value"] + 0.15
 
 
-def test_what_a_split_by_row_leaks_is_left_out_by_default(sample_report):
-    said = [
-        output.get("text", "")
-        for cell in code_cells(sample_report / "00_data_quality.ipynb")
-        for output in cell.outputs
-    ]
-    assert "left out; leak_epochs = 30 measures it\n" in said
-    assert not (sample_report / "leak").exists()
-    assert not (sample_report / "leak.json").exists()
-
-
-def test_what_a_split_by_row_leaks_is_measured_when_asked_for(tmp_path):
-    out, changes = tmp_path / "out.ipynb", ("-p", "leak_epochs", 1, "-p", "batch_size", 64)
-    done = run("papermill", NOTEBOOKS[0], out, "-p", "data", "sample", "-p", "run", "sample", *changes, root=tmp_path)
-    assert done.returncode == 0, done.stderr
-    study = json.loads((tmp_path / "reports" / "sample" / "leak.json").read_text())
-    assert (study["schema"], study["epochs"], study["batch_size"], study["data"]["synthetic"]) == (1, 1, 64, True)
-    by_row, by_cluster = study["splits"]["by row"], study["splits"]["by cluster"]
-    assert by_row["twin in training"]["n"] > 0
-    assert by_cluster["twin in training"] == {"n": 0, "value": None, "low": None, "high": None}
-    for rows in (by_row, by_cluster):
-        assert 60 < rows["all"]["n"] == sum(row["n"] for kind, row in rows.items() if kind != "all")
-    assert study["differences"]["all"]["value"] == pytest.approx(by_row["all"]["value"] - by_cluster["all"]["value"])
-    assert not list((tmp_path / "checkpoint").iterdir()), "the networks were for this alone"
-    figures = [output for cell in code_cells(out) for output in cell.outputs if "image/png" in output.get("data", {})]
-    assert len(figures) == 4
+def test_what_a_split_by_row_leaks_is_measured_on_all_faces_of_the_part(sample_report, tmp_path):
+    shutil.copytree(sample_report.parents[1] / "checkpoint", tmp_path / "checkpoint")
+    for name in ("05_evaluation", "08_slices"):
+        parameters = {"data": "sample", "run": "sample"} | ({"split": "row", "part": "test"} if name[:2] == "05" else {})
+        options = [word for key, value in parameters.items() for word in ("-p", key, value)]
+        done = run("papermill", NOTEBOOKS[0].with_name(f"{name}.ipynb"), tmp_path / "out.ipynb", *options, root=tmp_path)
+        assert done.returncode == 0, done.stderr
+    metrics = json.loads((tmp_path / "reports" / "sample" / "metrics.json").read_text())
+    leaked = {row["slice"]: row["n"] for row in metrics["slices"]["leaked"]}
+    assert leaked["near-duplicate in training"] > 0
+    assert sum(leaked.values()) == metrics["n"]
+    assert metrics["left_out"] == 0, "exact copies of training faces are what leaks"
+    assert "near-duplicate in training" in (tmp_path / "out.ipynb").read_text()
 
 
 def test_every_cell_gives_the_same_output_a_second_time(sample_report, tmp_path):

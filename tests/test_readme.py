@@ -7,7 +7,7 @@ from statistics import mean
 import pytest
 
 import ageclf
-from ageclf.display.tables import percent, settings_frame
+from ageclf.display.tables import settings_frame, with_interval
 from ageclf.metrics.evaluation import SHARES
 
 PACKAGE = ageclf.CHECKOUT / "ageclf"
@@ -30,12 +30,12 @@ def row(name: str) -> list[str]:
 
 
 def test_results_are_those_of_the_recorded_run():
-    baseline = METRICS["baselines"]["majority"]
+    baseline = METRICS["baselines"]["most_frequent"]
     for measure in SHARES:
-        expected = [percent(METRICS["measures"][measure]), percent(baseline[measure])]
+        expected = [with_interval(METRICS["measures"][measure]), with_interval(baseline[measure])]
         assert row(measure.replace("_", " ")) == expected
     for group in METRICS["per_group"]:
-        expected = [f"{group['n']:,}", *(percent(group[measure]) for measure in ("precision", "recall", "f1"))]
+        expected = [f"{group['n']:,}", *(with_interval(group[measure]) for measure in ("precision", "recall", "f1"))]
         assert row(group["group"]) == expected
     assert METRICS["commit"] in README
     assert METRICS["data"]["sha256"][:12] in README
@@ -44,11 +44,11 @@ def test_results_are_those_of_the_recorded_run():
 
 def test_the_five_bins_stand_beside_their_own_baseline():
     results = recorded("five-bins")
-    accuracy, majority = results["measures"]["accuracy"], results["baselines"]["majority"]["accuracy"]
+    accuracy, majority = results["measures"]["accuracy"], results["baselines"]["most_frequent"]["accuracy"]
     text = " ".join(README.split())
-    assert f"reaches {percent(accuracy)}, where always answering 19-45 reaches {percent(majority)}" in text
+    assert f"reaches {with_interval(accuracy)}, where always answering 19-45 reaches {with_interval(majority)}" in text
     gains = [
-        100 * (of["measures"]["accuracy"]["value"] - of["baselines"]["majority"]["accuracy"]["value"])
+        100 * (of["measures"]["accuracy"]["value"] - of["baselines"]["most_frequent"]["accuracy"]["value"])
         for of in (results, PLAIN)
     ]
     assert f"a gain of {gains[0]:.1f} points, beside {gains[1]:.1f} for the six groups" in text
@@ -57,7 +57,7 @@ def test_the_five_bins_stand_beside_their_own_baseline():
 
 def test_the_plain_recipe_and_the_seeds_stand_beside_the_recommended_one():
     text = " ".join(README.split())
-    assert f"`utkface-cpu`, reaches {percent(PLAIN['measures']['accuracy'])}" in text
+    assert f"`utkface-cpu`, reaches {with_interval(PLAIN['measures']['accuracy'])}" in text
     assert {key: PLAIN[key] for key in ("data", "part", "n")} == {key: METRICS[key] for key in ("data", "part", "n")}
     compared = recorded("best-seeds", "comparison")
     assert (compared["part"], compared["data"]["sha256"]) == ("val", METRICS["data"]["sha256"])
@@ -68,10 +68,10 @@ def test_the_plain_recipe_and_the_seeds_stand_beside_the_recommended_one():
 def test_the_leak_is_that_of_the_recorded_study():
     study = recorded("leak", "leak")
     text, rows = " ".join(README.split()), study["splits"]["by row"]
-    twin, without = rows["twin in training"], rows["no twin"]
+    twin, without = rows["near-duplicate in training"], rows["no near-duplicate"]
     assert f"{twin['n']} of {rows['all']['n']:,} test faces then have a near-copy in training" in text
-    assert f"told right {percent(twin)} of the time, faces without one {percent(without)}" in text
-    assert f"that makes {percent(study['differences']['all by twins alone']).replace(' %', ' points')}" in text
+    assert f"told right {with_interval(twin)} of the time, faces without one {with_interval(without)}" in text
+    assert f"that makes {with_interval(study['differences']['all by twins alone']).replace(' %', ' points')}" in text
     assert f"{study['epochs']} passes on each split" in text
     assert study["data"]["sha256"] == METRICS["data"]["sha256"]
 
@@ -82,7 +82,7 @@ def test_the_answer_about_brightness_is_that_of_the_recorded_batch():
     spread = settings_frame(compared).iloc[:, 0]
     assert [row("without"), row("brightness 0.2")] == [[spread["brightness 0"]], [spread["brightness 0.2"]]]
     (difference,) = compared["differences"]
-    written = percent(difference).replace(" %", " points")
+    written = with_interval(difference).replace(" %", " points")
     assert (
         f"difference is {written} for other faces, with a standard deviation of {100 * difference['sd']:.1f}" in README
     )
@@ -97,7 +97,7 @@ def test_the_answer_of_a_batch_that_adds_steps_is_the_recorded_one(batch, better
     compared = recorded(batch, "comparison")
     assert (compared["part"], compared["data"]["sha256"]) == ("val", METRICS["data"]["sha256"])
     spread = settings_frame(compared).iloc[:, 0]
-    gains = {row["setting"]: percent(row).replace(" %", " points") for row in compared["differences"]}
+    gains = {row["setting"]: with_interval(row).replace(" %", " points") for row in compared["differences"]}
     for setting, written in spread.items():
         name = setting.removeprefix(f"{batch} ").replace("+", "+ ")
         assert row(name) == [written, gains.get(setting, "")]
@@ -109,7 +109,9 @@ def test_the_answer_of_a_batch_that_adds_steps_is_the_recorded_one(batch, better
 def test_what_ages_bring_is_that_of_the_recorded_batch():
     compared = recorded("recipe", "comparison")
     shares = {
-        name: mean(p["measures"]["off_by_one"]["value"] for p in compared["points"] if p["setting"] == f"recipe {name}")
+        name: mean(
+            p["measures"]["off_by_one"]["value"] for p in compared["configurations"] if p["setting"] == f"recipe {name}"
+        )
         for name in ("sharp", "+ages")
     }
     assert f"off by one {shares['+ages']:.1%}, without them {shares['sharp']:.1%}" in README.replace(" %", "%")
@@ -118,7 +120,7 @@ def test_what_ages_bring_is_that_of_the_recorded_batch():
 def test_the_worst_slices_and_the_calibration_are_those_of_the_recorded_run():
     text = " ".join(README.split())
     for row in METRICS["slices"]["group × gender × ethnicity"][:3]:
-        assert f"{row['slice'].split(', ')[-1]} {percent(row)}" in text
+        assert f"{row['slice'].split(', ')[-1]} {with_interval(row)}" in text
     before, after = (METRICS["calibration"][when]["calibration_error"]["value"] for when in ("before", "after"))
     assert f"error from {before:.3f} to {after:.3f}" in text
 

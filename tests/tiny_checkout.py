@@ -1,5 +1,6 @@
 """A project with tiny notebooks, the real package and the real Snakefile, for tests of what runs them."""
 
+import ast
 import os
 import re
 import shutil
@@ -11,7 +12,7 @@ import nbformat
 import yaml
 from nbformat import v4
 
-from ageclf.workflow import execute
+from ageclf.workflow import dependencies, execute
 
 PARAMETERS = 'data: str = "auto"  # faces\nrun: str = "lab"  # name\nseed: int = 0  # order'
 AT_WORK = {  # of the notebooks that do something: further parameters, and what it is
@@ -21,8 +22,8 @@ AT_WORK = {  # of the notebooks that do something: further parameters, and what 
         "assert not bad",
     ),
     "04_training": (
-        "split_seed: int = 0  # parts\nbackbone: str = 'small'  # network\nimage_size: int = 48  # pixels\n"
-        "head_epochs: int = 0  # passes\nepochs: int = 2  # passes\nbad: bool = False  # raises an error",
+        "split_seed: int = 0  # parts\nepochs: int = 2  # of training\nema_momentum: float = 0.0  # of the average\n"
+        "bad: bool = False  # raises an error",
         "import os\nimport ageclf\nassert not bad\npath = ageclf.resolve(f'checkpoint/{run}.keras')\n"
         "path.parent.mkdir(parents=True, exist_ok=True)\npath.touch()\n"
         "path.with_suffix('.json').write_text(os.environ['TF_NUM_INTRAOP_THREADS'])",
@@ -35,7 +36,7 @@ AT_WORK = {  # of the notebooks that do something: further parameters, and what 
     ),
     "06_prediction": ("interactive: bool = True  # sliders", ""),
 }
-NOTEBOOKS = sorted(path.stem for path in (execute.CHECKOUT / "notebooks").glob("*.ipynb"))
+NOTEBOOKS = list(dependencies.notebooks(execute.CHECKOUT))
 
 
 def make_checkout(folder):
@@ -45,27 +46,32 @@ def make_checkout(folder):
     shutil.copy(root / "Snakefile", folder)
     (folder / "runs").mkdir()
     (folder / "notebooks").mkdir()
-    for name in NOTEBOOKS:
+    shutil.copy(root / "notebooks" / "parameters.yaml", folder / "notebooks")
+    for name, path in dependencies.notebooks(root).items():
         parameters, code = AT_WORK.get(name, ("", ""))
         first = v4.new_code_cell(f"{PARAMETERS}\n{parameters}", metadata={"tags": ["parameters"]}, id="settings")
-        cells = [v4.new_markdown_cell(f"# {name}", id="title"), first, v4.new_code_cell(code, id="work")]
-        notebook = v4.new_notebook(cells=cells)
+        work = v4.new_code_cell(f"{same_imports(path)}\n{code}", id="work")
+        notebook = v4.new_notebook(cells=[v4.new_markdown_cell(f"# {name}", id="title"), first, work])
         notebook.metadata["kernelspec"] = {"name": "python3", "language": "python", "display_name": "Python 3"}
         nbformat.write(notebook, folder / "notebooks" / f"{name}.ipynb")
     write_run(folder, "sample", {"common": {"data": "sample"}})
     return folder
 
 
+def same_imports(path):
+    """Return what a real notebook imports from the package, so that a tiny one depends on the same; not executed."""
+    code = "\n".join(cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code")
+    nodes = [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.ImportFrom)]
+    lines = [ast.unparse(node) for node in nodes if node.module.startswith("ageclf")]
+    return "\n    ".join(["if False:", *lines])
+
+
 def write_run(checkout, name, sections):
     (checkout / "runs" / f"{name}.yaml").write_text(yaml.safe_dump(sections, sort_keys=False))
 
 
-def make_report(checkout, *arguments):
-    """Run `python -m ageclf report` in a checkout, with that checkout's package."""
-    return ageclf_command(checkout, "report", *arguments)
-
-
 def ageclf_command(checkout, *arguments):
+    """Run `python -m ageclf` in a checkout, with that checkout's package."""
     command = [sys.executable, "-m", "ageclf", *arguments]
     return subprocess.run(command, cwd=checkout, env=environment(), capture_output=True, text=True)
 
@@ -74,16 +80,22 @@ def environment():
     return {key: value for key, value in os.environ.items() if key not in ("AGECLF_ROOT", "AGECLF_DATA")}
 
 
+def started(process):
+    """Return what was executed: names of notebooks, in a sweep `configuration/notebook`."""
+    return set(re.findall(r"^(\S+) started$", process.stdout, re.MULTILINE))
+
+
 def out_of_date(folder):
-    """Return the notebooks that Snakemake would execute now."""
-    plan = dry_run(folder.parents[1], folder)
-    return set(re.findall(r"rule (\w+):", plan)) - {"all"}
+    """Return what Snakemake would execute now, as `started` does."""
+    return set(re.findall(r"^ +output: (\S+)\.ipynb", dry_run(folder.parents[1], folder), re.MULTILINE))
 
 
 def dry_run(checkout, folder):
     command = [sys.executable, "-m", "snakemake", "--snakefile", checkout / "Snakefile", "--directory", folder]
     command += ["--dry-run", "--nolock", "--cores", "1"]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    done = subprocess.run(command, cwd=checkout, env=environment(), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def wait_for(condition, seconds=120):

@@ -1,6 +1,5 @@
 """The numbers of the model card: blocks between comments in MODEL_CARD.md, written from a run's `metrics.json`."""
 
-import json
 import re
 from pathlib import Path
 
@@ -11,18 +10,14 @@ from ageclf.display import tables
 from ageclf.metrics.slices import FEWEST
 
 CARD = ageclf.CHECKOUT / "MODEL_CARD.md"
-
-
 RESULTS = ageclf.CHECKOUT / "docs" / "best" / "metrics.json"
-
-
 BLOCK = re.compile(r"<!-- numbers: ([\w ]+) -->\n((?:(?!<!--).)*)<!-- end -->", re.DOTALL)
 
 
-def write_numbers(card: Path = CARD, metrics: Path = RESULTS) -> None:
+def write_numbers(card: str | Path = CARD, metrics: str | Path = RESULTS) -> None:
     """Write the numbers of a run into the blocks of a card, and leave its prose as it is. Raises as `fill` does."""
-    text = fill(card.read_text(encoding="utf-8"), json.loads(metrics.read_text(encoding="utf-8")))
-    ageclf.write_text(card, text)
+    results = ageclf.read_json(Path(metrics).resolve(strict=True))
+    ageclf.write_text(card, fill(Path(card).read_text(encoding="utf-8"), results))
 
 
 def fill(card: str, results: dict) -> str:
@@ -31,7 +26,7 @@ def fill(card: str, results: dict) -> str:
     Raises ValueError unless the results are of the test part of real faces, and the card has each of `blocks` once.
     """
     if results["data"]["synthetic"] or results["part"] != "test":
-        raise ValueError(f"a model card tells of the test part of real faces, not of {results['data']['name']!r}")
+        raise ValueError(f"a model card is about the test part of real faces, not about {results['data']['name']!r}")
     written = blocks(results)
     if sorted(name for name, _ in BLOCK.findall(card)) != sorted(written):
         raise ValueError(f"the card must have each of these blocks, with its end, once: {', '.join(written)}")
@@ -40,7 +35,7 @@ def fill(card: str, results: dict) -> str:
 
 def blocks(results: dict) -> dict[str, str]:
     """Return the Markdown of each block of numbers, by its name."""
-    always = {"majority": f"always {results['baselines']['majority']['group']}"}
+    always = {"most frequent": f"always {results['baselines']['most_frequent']['group']}"}
     per_group = tables.per_group_frame(results)
     per_group.insert(0, "in training", results["training_counts"])
     measured = results["calibration"]
@@ -58,7 +53,7 @@ def blocks(results: dict) -> dict[str, str]:
 
 
 def provenance(results: dict) -> str:
-    """List which data, faces, checkpoint, seeds and commit the numbers belong to."""
+    """List the data, faces, checkpoint, seeds and commit of the numbers."""
     return f"""\
 - Data: {results["data"]["name"]}, SHA-256 `{results["data"]["sha256"]}`
 - Measured: {results["n"]:,} faces in {results["clusters"]:,} clusters, the part `{results["part"]}`
@@ -70,7 +65,7 @@ def provenance(results: dict) -> str:
 def slices_of(results: dict, *ways: str, worst: int | None = None) -> str:
     """Lay out the slices of some ways to slice, all that are ranked or the worst ones, and count the others."""
     frame = pd.DataFrame([row for way in ways for row in results["slices"][way]])
-    ranked = frame[frame["ranked"]].sort_values("gap", ignore_index=True)
+    ranked = frame[frame["ranked"]].sort_values("gap_value", ignore_index=True)
     table = markdown(tables.slices_frame(ranked.head(worst)).drop(columns="ranked"))
     few = f"{len(frame) - len(ranked)} of {len(frame)} slices"
     return f"{table}\n\nToo small to judge, with fewer than {FEWEST} faces, and not ranked: {few}."

@@ -1,6 +1,6 @@
-"""Panels for a live notebook: what they show follows what is set. The only module that uses ipywidgets.
+"""Panels for a live notebook: they show the result of what is set. The only module that uses ipywidgets.
 
-Everything can be set from the keyboard, and nothing is drawn while a slider still moves.
+Everything can be set from the keyboard, and nothing is plotted while a slider still moves.
 """
 
 import io
@@ -16,37 +16,35 @@ from ageclf.display import plots
 from ageclf.network.model import augmentation
 
 WHOLE = {"style": {"description_width": "initial"}}  # no description is cut off
-
-
 SNUG = WHOLE | {"layout": {"width": "auto"}}
 
 
 def augmentation_panel(images: np.ndarray, strengths: dict[str, float | bool], seed: int = 0) -> widgets.VBox:
-    """Show pictures (n, 48, 48) in 0–255, each in a row: as it is, then nine draws of random changes.
+    """Show pictures (n, 48, 48) in 0–255, each in a row: as it is, then with nine random changes.
 
     `strengths` are those of `model.augmentation`: a number gets a slider from 0 to 0.5 (to itself where it is more),
-    True or False a checkbox. Another strength shows the same draws, stronger or weaker; the button makes others.
+    True or False a checkbox. Another strength shows the same changes, stronger or weaker; the button makes others.
     """
     pictures = np.asarray(images, dtype="float32")[..., np.newaxis]
     controls = {name: _strength(name, strength) for name, strength in strengths.items()}
-    again, shown = widgets.Button(description="draw again"), widgets.HTML()
+    again, shown = widgets.Button(description="other changes"), widgets.HTML()
 
     def show(_=None) -> None:
         chosen = {name: control.value for name, control in controls.items()}
         change = augmentation(**chosen, seed=seed)
-        draws = [np.asarray(change(pictures, training=True)) for _ in range(9)]
-        gallery = np.stack([pictures, *draws], axis=1).reshape(-1, *pictures.shape[1:3])
-        said = ", ".join(f"{name} {value}" for name, value in chosen.items())
-        shown.value = picture(plots.face_grid(gallery).figure, f"Each face as it is, then nine draws with {said}")
+        changed = [np.asarray(change(pictures, training=True)) for _ in range(9)]
+        gallery = np.stack([pictures, *changed], axis=1).reshape(-1, *pictures.shape[1:3])
+        caption = ", ".join(f"{name} {value}" for name, value in chosen.items())
+        shown.value = picture(plots.face_grid(gallery).figure, f"Each face as it is, then nine changes with {caption}")
 
-    def draw_again(_) -> None:
+    def change_again(_) -> None:
         nonlocal seed
         seed += 1
         show()
 
     for control in controls.values():
         control.observe(show, "value")
-    again.on_click(draw_again)
+    again.on_click(change_again)
     show()
     return _panel([*controls.values(), again], shown)
 
@@ -66,7 +64,7 @@ def prediction_panel(
     `names` are those of the groups, `true` codes (n,). A checkbox leaves the mistakes only, a list the faces of one
     true group only; either begins at the first page again.
     """
-    predicted, found = probabilities.argmax(axis=1), np.arange(len(true))
+    wrong, found = probabilities.argmax(axis=1) != true, np.arange(len(true))
     mistakes = widgets.Checkbox(description="only mistakes", indent=False, **SNUG)
     codes = [("all", -1), *zip(names, range(len(names)), strict=True)]
     group = widgets.Dropdown(options=codes, description="true group", **SNUG)
@@ -75,7 +73,7 @@ def prediction_panel(
 
     def choose(_=None) -> None:
         nonlocal found
-        inside, wrong = (group.value < 0) | (true == group.value), predicted != true
+        inside = (group.value < 0) | (true == group.value)
         found = np.flatnonzero(inside & wrong if mistakes.value else inside)
         page.value, page.max = 1, max(1, -(-len(found) // at_once))
         show()
@@ -83,9 +81,9 @@ def prediction_panel(
     def show(_=None) -> None:
         first = at_once * (page.value - 1)
         faces = found[first : first + at_once]
-        said = f"Faces {first + 1}–{first + len(faces)} of {len(found)}" if len(found) else "No such face"
-        bars = plots.probability_bars(images[faces], probabilities[faces], names, true[faces], predicted[faces])
-        shown.value = picture(bars, said)
+        caption = f"Faces {first + 1}–{first + len(faces)} of {len(found)}" if len(found) else "No such face"
+        bars = plots.probability_bars(images[faces], probabilities[faces], names, true[faces])
+        shown.value = picture(bars, caption)
 
     mistakes.observe(choose, "value")
     group.observe(choose, "value")
@@ -100,11 +98,11 @@ def _panel(controls: list[widgets.Widget], shown: widgets.HTML) -> widgets.VBox:
     return widgets.VBox([beside, shown])
 
 
-def picture(figure: Figure, said: str) -> str:
-    """Turn a figure into HTML that says, above it and in place of it, what it shows; the figure is closed."""
+def picture(figure: Figure, caption: str) -> str:
+    """Turn a figure into HTML with a caption, which is its alternative text too; the figure is closed."""
     png = io.BytesIO()
     figure.savefig(png, format="png")
     plt.close(figure)
-    source, said = f"data:image/png;base64,{b64encode(png.getvalue()).decode()}", escape(said)
-    shown = f'<img src="{source}" alt="{said}" style="max-width: 100%">'
-    return f'<figure style="margin: 0"><figcaption>{said}</figcaption>{shown}</figure>'
+    source, caption = f"data:image/png;base64,{b64encode(png.getvalue()).decode()}", escape(caption)
+    shown = f'<img src="{source}" alt="{caption}" style="max-width: 100%">'
+    return f'<figure style="margin: 0"><figcaption>{caption}</figcaption>{shown}</figure>'

@@ -1,66 +1,85 @@
-"""Measures as tables that people read."""
+"""Measures as tables that people read, with their 95 % intervals; shares are in per cent."""
+
+import json
+from pathlib import Path
 
 import pandas as pd
 
+import ageclf
 from ageclf.metrics.evaluation import SHARES
+
+LABELS = {"ordinal_mae": "ordinal MAE (groups)", "mae_years": "MAE (years)"}
+
+
+def label(name: str, unit: bool = False) -> str:
+    """Write the name of a measure, baseline or group of columns as people do, on request with (%) behind a share."""
+    return LABELS.get(name, name.replace("_", " ")) + (" (%)" if unit and name in SHARES else "")
+
+
+def plain(value: float | None, digits: int | None = None) -> str:
+    """Write a share in per cent, as `70.5`, or another number with some digits; a dash for None and NaN."""
+    if value is None or pd.isna(value):
+        return "–"
+    return (f"{100 * value:.1f}" if digits is None else f"{value:.{digits}f}").replace("-", "−")
+
+
+def with_interval(row: dict | None, digits: int | None = None, prefix: str = "") -> str:
+    """Write a share as `70.5 % (68.9–72.1)`, another measure as `0.52 (0.48–0.56)`, one that is undefined as a dash.
+
+    `row` holds its value, low and high under keys with the prefix, as `bootstrap.interval` gives them.
+    """
+    value, low, high = (plain((row or {}).get(f"{prefix}{key}"), digits) for key in ("value", "low", "high"))
+    bounds = f"{low} to {high}" if high.startswith("−") else f"{low}–{high}"
+    return value if value == "–" else f"{value}{' %' if digits is None else ''} ({bounds})"
+
+
+def digits_of(measure: str, otherwise: int) -> int | None:
+    """Return the `digits` that a measure is written with: None for a share."""
+    return None if measure in SHARES else otherwise
 
 
 def measures_frame(results: dict) -> pd.DataFrame:
-    """Lay out the measures of `metrics.json` beside those of the baselines, with intervals; shares in per cent."""
-    rows = {"network": results["measures"], **results["baselines"]}
+    """Lay out the measures of `metrics.json` beside those of the baselines."""
     table = {
-        name: [(percent if measure in SHARES else number)(row.get(measure)) for measure in results["measures"]]
-        for name, row in rows.items()
+        label(name): [with_interval(row.get(measure), digits_of(measure, 2)) for measure in results["measures"]]
+        for name, row in {"network": results["measures"], **results["baselines"]}.items()
     }
-    return pd.DataFrame(table, index=[measure.replace("_", " ") for measure in results["measures"]])
+    return pd.DataFrame(table, index=[label(measure) for measure in results["measures"]])
 
 
 def per_group_frame(results: dict) -> pd.DataFrame:
-    """Lay out precision, recall and F1 of each group, in per cent with intervals."""
-    rows = [
-        {
-            "group": row["group"],
-            "faces": row["n"],
-            **{name: percent(row[name]) for name in ("precision", "recall", "f1")},
-        }
-        for row in results["per_group"]
-    ]
-    return pd.DataFrame(rows).set_index("group")
+    """Lay out precision, recall and F1 of each group."""
+    rows = pd.DataFrame(results["per_group"]).set_index("group").rename(columns={"n": "faces"})
+    return rows[["faces"]].join(rows[["precision", "recall", "f1"]].map(with_interval))
 
 
 def calibration_frame(measured: dict[str, dict]) -> pd.DataFrame:
-    """Lay out the measures of `calibration.calibration` by name, with intervals."""
-    table = {name: [number(value, 3) for value in row.values()] for name, row in measured.items()}
-    return pd.DataFrame(table, index=[measure.replace("_", " ") for measure in next(iter(measured.values()))])
+    """Lay out the measures of `calibration.calibration` by name."""
+    return pd.DataFrame(measured).map(with_interval, digits=3).rename(label)
 
 
 def slices_frame(frame: pd.DataFrame) -> pd.DataFrame:
-    """Lay out a `slices.slice_frame`: accuracy and gap to all other faces in per cent, with intervals."""
-    gaps = frame[["gap", "gap_low", "gap_high"]].set_axis(["value", "low", "high"], axis=1)
-    table = {
-        "faces": frame["n"],
-        "accuracy": [percent(row) for row in frame.to_dict("records")],
-        "gap to all others": [percent(row) for row in gaps.to_dict("records")],
-        "ranked": frame["ranked"].map({True: "yes", False: "too few"}),
-    }
-    return pd.DataFrame(table).set_axis(frame["slice"])
+    """Lay out a `slices.slice_frame`: accuracy, and gap to all other faces."""
+    table = _intervals(frame, {"accuracy": "", "gap to all others": "gap_"})
+    table.insert(0, "faces", frame["n"])
+    return table.assign(ranked=frame["ranked"].map({True: "yes", False: "too few"})).set_axis(frame["slice"])
 
 
 def steps_frame(frame: pd.DataFrame) -> pd.DataFrame:
-    """Lay out a `robustness.accuracy_frame`: accuracy and what was lost in per cent, with intervals."""
-    lost = frame[["lost", "lost_low", "lost_high"]].set_axis(["value", "low", "high"], axis=1)
-    table = {
-        "accuracy": [percent(row) for row in frame.to_dict("records")],
-        "lost": [percent(row) for row in lost.to_dict("records")],
-        "black edge (%)": frame["black edge (%)"].astype(float).round(1),
-    }
-    return pd.DataFrame(table).set_axis(frame["step"])
+    """Lay out a `slices.accuracy_frame`, with a column `black edge (%)`: accuracy, and what was lost."""
+    table = _intervals(frame, {"accuracy": "", "lost": "lost_"})
+    return table.assign(**{"black edge (%)": frame["black edge (%)"].astype(float).round(1)}).set_axis(frame["step"])
+
+
+def _intervals(frame: pd.DataFrame, prefixes: dict[str, str]) -> pd.DataFrame:
+    rows = frame.to_dict("records")
+    table = {name: [with_interval(row, prefix=prefix) for row in rows] for name, prefix in prefixes.items()}
+    return pd.DataFrame(table, index=frame.index)
 
 
 def groupings_frame(measured: dict[str, dict]) -> pd.DataFrame:
-    """Lay out `groupings.measure_groupings`: accuracy, majority baseline and gain in per cent, with intervals."""
-    table = {name: [percent(value) for value in row.values()] for name, row in measured.items()}
-    return pd.DataFrame.from_dict(table, orient="index", columns=["accuracy", "majority", "gain"])
+    """Lay out `groupings.measure_groupings`: accuracy, most frequent group and gain."""
+    return pd.DataFrame(measured).T.map(with_interval).rename(columns=label)
 
 
 def runs_frame(results: dict[str, tuple], measured: dict[str, dict]) -> pd.DataFrame:
@@ -69,60 +88,48 @@ def runs_frame(results: dict[str, tuple], measured: dict[str, dict]) -> pd.DataF
     return pd.DataFrame(rows, index=list(results)).join(groupings_frame(measured))
 
 
-def leak_frame(study: dict) -> pd.DataFrame:
-    """Lay out the `splits` of `leak.measure`: faces, and accuracy in per cent with intervals, of each kind."""
-    return pd.DataFrame(
-        {
-            (split, column): [row["n"] if column == "faces" else percent(row) for row in rows.values()]
-            for split, rows in study["splits"].items()
-            for column in ("faces", "accuracy")
-        },
-        index=list(study["splits"]["by row"]),
-    )
-
-
-def states_frame(points: dict[str, dict]) -> pd.DataFrame:
-    """Lay out the state of each point of a `comparison.Batch`: a row a setting, a column a seed."""
+def states_frame(configurations: list[dict]) -> pd.DataFrame:
+    """Lay out the state of each configuration of a `comparison.Sweep`: a row a setting, a column a seed."""
     rows = {}
-    for known in points.values():
-        column = "state" if known["seed"] is None else f"seed {known['seed']}"
-        rows.setdefault(known["setting"], {})[column] = known["state"]
+    for row in configurations:
+        column = "state" if row["seed"] is None else f"seed {row['seed']}"
+        rows.setdefault(row["setting"], {})[column] = row["state"]
     return pd.DataFrame.from_dict(rows, orient="index").fillna("–")
 
 
-def points_frame(compared: dict) -> pd.DataFrame:
-    """Lay out the points of `comparison.compare` that have measures: first the one compared by, with its interval."""
-    measure, rows = compared["measure"], [row for row in compared["points"] if row["measures"]]
-    write = percent if measure in SHARES else number
+def configurations_frame(compared: dict) -> pd.DataFrame:
+    """Lay out the configurations of `comparison.compare` that have measures: first the one compared by."""
+    measure, rows = compared["measure"], [row for row in compared["configurations"] if row["measures"]]
     table = {"setting": [row["setting"] for row in rows], "seed": [row["seed"] or "–" for row in rows]}
-    table[measure.replace("_", " ")] = [write(row["measures"][measure]) for row in rows]
+    table[label(measure)] = [with_interval(row["measures"][measure], digits_of(measure, 2)) for row in rows]
     for name in (*(name for name in SHARES if name != measure), "log_loss", "calibration_error"):
-        table[_heading(name)] = [_plain(row["measures"][name]["value"], name) for row in rows]
+        table[label(name, unit=True)] = [plain(row["measures"][name]["value"], digits_of(name, 3)) for row in rows]
     table["epoch kept"] = [f"{row['best_epoch']} of {row['epochs']}" if row["epochs"] else "–" for row in rows]
     return pd.DataFrame(table).set_index("setting").rename_axis(None)
 
 
 def settings_frame(compared: dict) -> pd.DataFrame:
-    """Lay out the settings of `comparison.compare`: mean and deviation over seeds, shares in per cent."""
-    measure = compared["measure"]
+    """Lay out the settings of `comparison.compare`: mean and standard deviation over seeds."""
+    measure, rows = compared["measure"], compared["settings"]
+    digits = digits_of(measure, 3)
     table = {
-        row["setting"]: [f"{_plain(row['mean'], measure)} ± {_plain(row['sd'], measure)}", len(row["seeds"])]
-        for row in compared["settings"]
+        f"{label(measure, unit=True)}, mean ± sd": [
+            f"{plain(row['mean'], digits)} ± {plain(row['sd'], digits)}" for row in rows
+        ],
+        "seeds": [len(row["seeds"]) for row in rows],
     }
-    return pd.DataFrame.from_dict(table, orient="index", columns=[f"{_heading(measure)}, mean ± sd", "seeds"])
+    return pd.DataFrame(table, index=[row["setting"] for row in rows])
 
 
 def differences_frame(compared: dict) -> pd.DataFrame:
-    """Lay out the differences of `comparison.compare`, with intervals and p-values; shares in percentage points."""
+    """Lay out the differences of `comparison.compare`, with p-values; shares are in percentage points."""
     measure, rows = compared["measure"], compared["differences"]
-    write = percent if measure in SHARES else number
+    pairs = [map("{} : {}".format, row["gained"], row["lost"]) for row in rows]
     table = {
-        "difference": [write(row) for row in rows],
-        "sd over seeds": [_plain(row["sd"], measure) for row in rows],
+        "difference": [with_interval(row, digits_of(measure, 2)) for row in rows],
+        "sd over seeds": [plain(row["sd"], digits_of(measure, 3)) for row in rows],
         "seeds": [len(row["seeds"]) for row in rows],
-        "right only here : there": [
-            ", ".join(map("{} : {}".format, row["gained"], row["lost"])) or "–" for row in rows
-        ],
+        "right only here : in baseline": [", ".join(pair) or "–" for pair in pairs],
         "p by seed": [", ".join(map(_p_value, row["p_by_seed"])) or "–" for row in rows],
         "p": [_p_value(row["p"]) for row in rows],
         "p (Holm)": [_p_value(row["p_holm"]) for row in rows],
@@ -131,41 +138,53 @@ def differences_frame(compared: dict) -> pd.DataFrame:
 
 
 def effects_frame(compared: dict) -> pd.DataFrame:
-    """Lay out the main effects of `comparison.compare`: the mean at each level, shares in per cent, and its points."""
-    rows = compared["effects"]
+    """Lay out the main effects of `comparison.compare`: the mean at each level, and of how many configurations."""
+    measure, rows = compared["measure"], compared["effects"]
     table = {
         "level": [row["level"] for row in rows],
-        f"mean {_heading(compared['measure'])}": [_plain(row["mean"], compared["measure"]) for row in rows],
-        "points": [len(row["values"]) for row in rows],
+        f"mean {label(measure, unit=True)}": [plain(row["mean"], digits_of(measure, 3)) for row in rows],
+        "configurations": [len(row["values"]) for row in rows],
     }
     return pd.DataFrame(table, index=[row["axis"] for row in rows])
-
-
-def _heading(measure: str) -> str:
-    return measure.replace("_", " ") + (" (%)" if measure in SHARES else "")
-
-
-def _plain(value: float | None, measure: str) -> str:
-    if value is None:
-        return "–"
-    return (f"{100 * value:.1f}" if measure in SHARES else f"{value:.3f}").replace("-", "−")
 
 
 def _p_value(p: float | None) -> str:
     return "–" if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def percent(measure: dict | None) -> str:
-    """Write a measure as `70.5 % (68.9–72.1)`, one that there is not as a dash."""
-    if measure is None or pd.isna(measure["value"]):
-        return "–"
-    bounds = f"({100 * measure['low']:.1f}–{100 * measure['high']:.1f})".replace("(-", "(−").replace("–-", " to −")
-    return f"{measure['value']:.1%} {bounds}".replace("%", " %").replace("-", "−")
+def is_synthetic(metadata: dict) -> bool:
+    """Return whether a checkpoint was trained on the synthetic sample, by its metadata; an old file does not say."""
+    return bool((metadata.get("data") or {}).get("synthetic"))
 
 
-def number(measure: dict | None, digits: int = 2) -> str:
-    """Write a measure as `0.52 (0.48–0.56)`, one that there is not as a dash."""
-    if measure is None or pd.isna(measure["value"]):
-        return "–"
-    bounds = f"({measure['low']:.{digits}f}–{measure['high']:.{digits}f})".replace("(-", "(−").replace("–-", " to −")
-    return f"{measure['value']:.{digits}f} {bounds}".replace("-", "−")
+def photos_text(predictions: pd.DataFrame) -> str:
+    """Write `calibration.predictions_of_photos` as a table for people."""
+    if predictions.empty:
+        return "no faces"
+    shown = predictions[["photo", "face", "group"]].copy()
+    shown["confidence"] = predictions["confidence"].map("{:.0%}".format)
+    flags = {True: "yes", False: "not sure", None: "threshold not known"}
+    shown["above threshold"] = predictions["above_threshold"].map(flags)
+    return shown.to_string(index=False)
+
+
+def photos_json(predictions: pd.DataFrame, problems: pd.DataFrame, checkpoint: str | Path, metadata: dict) -> str:
+    """Write `calibration.predictions_of_photos`, and the problems of `photos.read_faces`, as JSON for programs."""
+    faces = [
+        {
+            **row[["photo", "face", "group", "above_threshold"]].to_dict(),
+            "box": [int(value) for value in row["x":"height"]],
+            "confidence": round(float(row["confidence"]), 6),
+            "probabilities": {name: round(float(row[f"p_{i}"]), 6) for i, name in enumerate(metadata["groups"])},
+        }
+        for _, row in predictions.iterrows()
+    ]
+    content = {
+        "schema": ageclf.SCHEMA,
+        "checkpoint": Path(checkpoint).name,
+        "synthetic": is_synthetic(metadata),
+        "threshold": metadata.get("threshold"),
+        "faces": faces,
+        "problems": problems.to_dict("records"),
+    }
+    return json.dumps(content, indent=1, ensure_ascii=False)

@@ -1,1 +1,3 @@
-"""A file, a folder, a photo or the synthetic sample becomes checked faces: images, labels, clusters of near-duplicates, parts."""
+"""A file, folder, photo or the synthetic sample becomes checked faces: images with labels, clusters of near-duplicates
+among them, and the part of the data, training, validation or test, that each cluster belongs to.
+"""

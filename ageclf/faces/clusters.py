@@ -10,10 +10,10 @@ from scipy.fft import dct
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-FREQUENCIES = 12  # a side: 12 × 12 cosine coefficients stand for a picture when candidates are sought
-
-
-BLOCK = 1024  # pictures, or pairs of pictures, worked on at once
+FREQUENCIES = 12  # a side: candidates are found by 12 × 12 cosine coefficients of each picture
+BLOCK = 1024  # pictures, or pairs of pictures, processed at once
+PARTS = ("train", "val", "test")
+BOUNDS = (0.70, 0.85)  # between the parts, as fractions of the hash's range: 70 %, 15 %, 15 %
 
 
 def cluster_near_duplicates(images: np.ndarray, threshold: float = 0.95) -> np.ndarray:
@@ -24,12 +24,12 @@ def cluster_near_duplicates(images: np.ndarray, threshold: float = 0.95) -> np.n
     near-duplicate can miss finds the candidates, and each candidate is verified on all pixels. A picture
     of one grey value has no correlation: all such pictures form one cluster.
     """
-    pairs = [_verified(images, pair, threshold) for pair in _candidates(images, threshold)]
-    first, second = np.concatenate([np.empty((2, 0), dtype=np.int64), *pairs], axis=1)
+    if not len(images):
+        return np.zeros(0, dtype=np.int64)
+    pairs = [pair[:, _correlations(images, *pair) > threshold] for pair in _candidates(images, threshold)]
+    first, second = np.concatenate(pairs, axis=1)
     graph = coo_array((np.ones(len(first), dtype=bool), (first, second)), shape=(len(images), len(images)))
-    labels = connected_components(graph, directed=False)[1]
-    _, appearance, labels = np.unique(labels, return_index=True, return_inverse=True)
-    return np.argsort(np.argsort(appearance))[labels]
+    return pd.factorize(connected_components(graph, directed=False)[1])[0]
 
 
 def _candidates(images: np.ndarray, threshold: float) -> Iterator[np.ndarray]:
@@ -45,7 +45,7 @@ def _candidates(images: np.ndarray, threshold: float) -> Iterator[np.ndarray]:
         for j in range(i, len(images), BLOCK):
             bound = even[i : i + BLOCK] @ even[j : j + BLOCK].T
             bound += np.abs(odd[i : i + BLOCK] @ odd[j : j + BLOCK].T)
-            # np.argwhere finds the same pairs in the two dimensions, and takes far longer where there are few.
+            # np.argwhere finds the same pairs in the two dimensions, and takes far longer for few.
             found = np.divmod(np.flatnonzero(bound > threshold - margin), bound.shape[1])
             pairs = np.array(found) + np.array([[i], [j]])
             yield pairs[:, pairs[0] < pairs[1]]
@@ -54,30 +54,23 @@ def _candidates(images: np.ndarray, threshold: float) -> Iterator[np.ndarray]:
 def _low_frequencies(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Cosine coefficients of the normalised pictures: even horizontal frequencies and the length of what all
     of them leave out, float32 (n, 73); odd ones, float32 (n, 72)."""
-    size = images.shape[1]
-    basis = dct(np.eye(size), axis=0, norm="ortho")[:FREQUENCIES]
-    even = np.empty((len(images), FREQUENCIES, FREQUENCIES // 2), dtype=np.float32)
-    odd, rest = np.empty_like(even), np.empty((len(images), 1), dtype=np.float32)
+    basis = dct(np.eye(images.shape[1]), axis=0, norm="ortho")[:FREQUENCIES]
+    even, odd = [], []
     for i in range(0, len(images), BLOCK):
-        block = images[i : i + BLOCK].astype(np.float64)
-        length = size * block.std(axis=(1, 2), keepdims=True)
-        low = basis @ block @ basis.T / np.where(length == 0, 1, length)
-        low[:, 0, 0] = 0  # the mean
-        even[i : i + BLOCK], odd[i : i + BLOCK] = low[:, :, ::2], low[:, :, 1::2]
-        rest[i : i + BLOCK, 0] = np.sqrt(np.maximum(0, 1 - (low**2).sum(axis=(1, 2))))
-    flat = (len(images), FREQUENCIES**2 // 2)
-    return np.hstack([even.reshape(flat), rest]), odd.reshape(flat)
+        low = basis @ normalised(images[i : i + BLOCK]) @ basis.T
+        rest = np.sqrt(np.maximum(0, 1 - (low**2).sum(axis=(1, 2))))
+        even.append(np.column_stack([low[:, :, ::2].reshape(len(low), -1), rest]).astype(np.float32))
+        odd.append(low[:, :, 1::2].reshape(len(low), -1).astype(np.float32))
+    return np.concatenate(even), np.concatenate(odd)
 
 
-def _verified(images: np.ndarray, pairs: np.ndarray, threshold: float) -> np.ndarray:
-    """Those of the index pairs (2, m) whose correlation, one mirrored or not, is above `threshold`."""
-    keep = [np.empty(0, dtype=bool)]
-    for i in range(0, pairs.shape[1], BLOCK):
-        first, second = (normalised(images[side]) for side in pairs[:, i : i + BLOCK])
-        straight = np.einsum("nij,nij->n", first, second)
-        mirrored = np.einsum("nij,nij->n", first, second[:, :, ::-1])
-        keep.append(np.maximum(straight, mirrored) > threshold)
-    return pairs[:, np.concatenate(keep)]
+def _correlations(images: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Correlations, float64 (m,), of pictures with the indices `first` and `second`: as they are, or one mirrored."""
+    highest = np.empty(len(first))
+    for i in range(0, len(first), BLOCK):
+        one, other = (normalised(images[side[i : i + BLOCK]]) for side in (first, second))
+        highest[i : i + BLOCK] = np.maximum((one * other).sum((1, 2)), (one * other[:, :, ::-1]).sum((1, 2)))
+    return highest
 
 
 def normalised(images: np.ndarray) -> np.ndarray:
@@ -87,17 +80,11 @@ def normalised(images: np.ndarray) -> np.ndarray:
     return centred / np.linalg.norm(centred, axis=(1, 2), keepdims=True)
 
 
-PARTS = ("train", "val", "test")
-
-
-UPPER_BOUNDS = (0.70, 0.85, 1.00)  # of the hash, as a share of its range: 70 %, 15 %, 15 %
-
-
 def assign_parts(face_ids: np.ndarray, clusters: np.ndarray, split_seed: int = 0) -> np.ndarray:
     """Part of each face, `train`, `val` or `test`, as an object array (n,), for face ids and clusters (n,).
 
-    A cluster goes as a whole where the hash of its smallest face id and `split_seed` says. So the part of a
-    face depends on no row order and no cluster number, and rows added to other clusters do not change it.
+    The hash of `split_seed` and its smallest face id decides the part of a whole cluster. So the part of a face
+    depends on no row order and no cluster number, and rows added to other clusters do not change it.
     """
     smallest = pd.Series(np.asarray(face_ids, dtype=object)).groupby(np.asarray(clusters)).transform("min")
     part_of = {face_id: _part(face_id, split_seed) for face_id in smallest.unique()}
@@ -106,8 +93,22 @@ def assign_parts(face_ids: np.ndarray, clusters: np.ndarray, split_seed: int = 0
 
 def _part(face_id: str, split_seed: int) -> str:
     digest = blake2b(f"{split_seed} {face_id}".encode(), digest_size=8).digest()
-    share = int.from_bytes(digest, "big") / 2**64
-    return PARTS[int(np.searchsorted(UPPER_BOUNDS[:-1], share, side="right"))]
+    fraction = int.from_bytes(digest, "big") / 2**64
+    return PARTS[np.searchsorted(BOUNDS, fraction, side="right")]
+
+
+def split_by_row(table: pd.DataFrame, split_seed: int = 0) -> np.ndarray:
+    """Part of each face of `Faces.table` as `assign_parts` gives it, (n,), but each row goes its own way.
+
+    The number of the row is hashed: even exact copies may come into different parts. Only to measure what that leaks.
+    """
+    return assign_parts(table["row"].astype(str), np.arange(len(table)), split_seed)
+
+
+def in_training(clusters: np.ndarray, parts: np.ndarray) -> np.ndarray:
+    """Mark the faces, bool (n,), that have a near-duplicate, another face of their cluster, in the part `train`."""
+    trained = pd.Series(parts == "train")
+    return (trained.groupby(np.asarray(clusters)).transform("sum") - trained > 0).to_numpy()
 
 
 def near_duplicate_pairs(
@@ -121,14 +122,13 @@ def near_duplicate_pairs(
     members = pd.Series(np.arange(len(clusters))).groupby(np.asarray(clusters)).agg(list)
     pairs = [pair for cluster in members[members.str.len() > 1] for pair in combinations(cluster, 2)]
     first, second = np.array(pairs, dtype=int).reshape(-1, 2).T
-    one, other = normalised(images[first]), normalised(images[second])
-    correlation = np.maximum((one * other).sum((1, 2)), (one * other[:, :, ::-1]).sum((1, 2)))
     ages, groups = np.asarray(ages, dtype=int), np.asarray(groups)
-    labels = {"years": np.abs(ages[first] - ages[second]), "same_group": groups[first] == groups[second]}
-    frame = pd.DataFrame({"first": first, "second": second, "correlation": correlation, **labels})
+    frame = pd.DataFrame({"first": first, "second": second, "correlation": _correlations(images, first, second)})
+    frame["years"] = np.abs(ages[first] - ages[second])
+    frame["same_group"] = groups[first] == groups[second]
     return frame.sort_values("correlation", ascending=False, kind="stable", ignore_index=True)
 
 
 def conflicting(clusters: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """Tell the faces, bool (n,), whose cluster of near-duplicates holds more than one group: a label must be wrong."""
+    """Mark the faces, bool (n,), whose cluster of near-duplicates holds more than one group: a label must be wrong."""
     return (pd.Series(groups).groupby(np.asarray(clusters)).transform("nunique") > 1).to_numpy()

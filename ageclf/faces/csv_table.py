@@ -1,6 +1,7 @@
-"""Faces from a CSV file, row by row, every cell checked."""
+"""Faces from a CSV file, plain or compressed, row by row, every cell checked."""
 
 import bz2
+import contextlib
 import csv
 import gzip
 import io
@@ -13,24 +14,17 @@ from pathlib import Path, PureWindowsPath
 from typing import BinaryIO, TextIO
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 SIZE = 48  # pixels a side
-
-
 HIGHEST = {"age": 120, "ethnicity": 4, "gender": 1}  # whole numbers from 0
-
-
 OPTIONAL = ("ethnicity", "gender", "img_name")  # columns that may be absent or have empty cells
-
-
-GREY_VALUES = {f"{value:0{width}}": value for value in range(256) for width in (1, 2, 3)}
-
+GREY_VALUES = {str(value).lstrip("0"): value for value in range(256)}  # without their leading zeros
 
 # UTKFace has 23,705 rows of 8,500 characters, 200 million in all. A small archive can unpack to a thousand times that:
 # reading stops where no file of faces goes, and never holds more than a row.
 MOST_CHARACTERS, MOST_LINES, LONGEST_LINE = 2**31, 10**6, 2**18
-
-
 LINES_IN_A_ROW = 100  # at most: a cell in quotes may hold line ends
 
 
@@ -38,39 +32,38 @@ class _BadCell(Exception):
     """Column, what was found there, what was expected."""
 
 
-def read_csv(path: Path) -> Iterator[tuple[int, tuple, np.ndarray | None]]:
+def read_csv(path: str | Path) -> Iterator[tuple[int, tuple, np.ndarray | None]]:
     """Yield each row's number, its age, ethnicity, gender and img_name, and its image, uint8 (48, 48).
 
     A bad row comes as its number, its first bad column with the reason, and no image. The file may be compressed.
     Numbers start from 0, blank lines have none. Raises ValueError, which names file and remedy, for anything but a
     whole CSV file with columns age and pixels, in the middle of reading if need be.
     """
-    rows = _rows(path)
-    names = next(rows)[1]
-    numbered = enumerate(rows)
-    while block := list(itertools.islice(numbered, 16)):  # so few that their pixels stay in the processor's cache
-        parts = [block]
-        for part in parts:
-            try:
-                labels, pixels = zip(*(_labels_and_pixels(names, cells) for _, (_, cells) in part), strict=True)
-                yield from zip((row for row, _ in part), labels, _parse(pixels), strict=True)
-            except _BadCell as error:
-                if len(part) > 1:  # which row of the block? All of them again, one by one
-                    parts += [[row] for row in block]
-                else:
-                    [(row, (line, _))], (column, found, expected) = part, error.args
-                    yield row, (column, f"found {found} in line {line}, expected {expected}"), None
+    rows = _rows(Path(path))
+    _, names = next(rows)
+    for row, (line, cells) in enumerate(rows):
+        try:
+            labels, pixels = _labels_and_pixels(names, cells)
+            face = labels, _image(pixels)
+        except _BadCell as error:
+            column, found, expected = error.args
+            face = (column, f"found {found} in line {line}, expected {expected}"), None
+        yield row, *face
 
 
 def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Yield the number of the line that a row starts on, and its cells: the header's, then those of one row or more."""
+    """Yield the number of the line that a row starts on, and its cells: the header's, then those of one row or more.
+
+    Split by Python, not by `pyarrow.csv`: that takes a quote that never ends, and text behind one, for part of a cell,
+    passes over rows with other numbers of cells, and does not know on which line of the file a row is.
+    """
     number, rows = 0, -1
     try:
         with io.TextIOWrapper(open_unpacked(path), encoding="utf-8-sig", newline="") as file:
             lines = _lines(file)
             for number, line in lines:
                 cells = line.rstrip("\r\n").split(",")
-                if '"' in line:  # the row may go on in the next lines
+                if '"' in line:  # the row may continue in the next lines
                     following = (line for _, line in itertools.islice(lines, LINES_IN_A_ROW))
                     cells = next(csv.reader(itertools.chain([line], following), strict=True))
                 if line.strip():
@@ -122,58 +115,36 @@ def _labels_and_pixels(names: list[str], cells: list[str]) -> tuple[tuple[int | 
     return (*numbers, row.get("img_name") or None), row["pixels"]
 
 
-def _parse(texts: tuple[str, ...]) -> np.ndarray:
-    """Images, uint8 (n, 48, 48), of texts with 2,304 numbers 0–255 each; `_parse_carefully` when in doubt.
-
-    Works on the bytes of all texts at once: a value is put together where its last digit stands. (NumPy's own
-    `fromstring` turns 300 into 44 in silence when asked for uint8, and is slower.)
-    """
-    raw = np.frombuffer(f"   {' '.join(texts)} ".encode(), dtype=np.uint8)
-    digits = raw - np.uint8(ord("0"))  # wraps: all that is no digit comes out above 9
-    is_digit = digits < 10
-    ends = np.flatnonzero(is_digit[:-1] > is_digit[1:])
-    row_ends = np.cumsum([len(text) + 1 for text in texts]) + 1
-    too_long = is_digit[3:] & is_digit[2:-1] & is_digit[1:-2] & is_digit[:-3]
-    if (~is_digit & (raw != ord(" "))).any() or too_long.any():
-        return _parse_carefully(texts)
-    if len(ends) != len(texts) * SIZE**2 or (ends[SIZE**2 - 1 :: SIZE**2] != row_ends).any():
-        return _parse_carefully(texts)
-    digits *= is_digit
-    below_100 = digits[1:] + digits[:-1] * np.uint8(10)
-    hundreds = digits[:-2] * is_digit[1:-1]
-    values = below_100[ends - 1] + hundreds[ends - 2] * np.uint16(100)
-    if values.max() > 255:
-        return _parse_carefully(texts)
-    return values.astype(np.uint8).reshape(-1, SIZE, SIZE)
+def _image(text: str) -> np.ndarray:
+    """Image, uint8 (48, 48), of 2,304 numbers 0–255 with any white space between. Raises _BadCell."""
+    with contextlib.suppress(pa.ArrowInvalid):  # what it does not take is looked at word by word
+        values = pc.split_pattern(pa.array([text]), " ").flatten().cast(pa.uint8())
+        if len(values) == SIZE**2 and "x" not in text.lower():  # it takes 0x1F for 31
+            return values.to_numpy().reshape(SIZE, SIZE)
+    words = text.split()
+    values = [GREY_VALUES.get(word.lstrip("0")) for word in words]
+    odd = values.index(None) if None in values else None
+    if odd is not None or len(words) != SIZE**2:
+        found = f"{len(words):,} numbers" if odd is None else f"{words[odd][:40]!r} as number {odd + 1:,}"
+        raise _BadCell("pixels", found, f"{SIZE**2:,} whole numbers 0–255 separated by spaces")
+    return np.array(values, dtype=np.uint8).reshape(SIZE, SIZE)
 
 
-def _parse_carefully(texts: tuple[str, ...]) -> np.ndarray:
-    """The same number by number, for any white space. Raises _BadCell."""
-    values = []
-    for words in map(str.split, texts):
-        odd = next((i for i, word in enumerate(words) if word not in GREY_VALUES), None)
-        if odd is not None or len(words) != SIZE**2:
-            found = f"{len(words):,} numbers" if odd is None else f"{words[odd][:40]!r} as number {odd + 1:,}"
-            raise _BadCell("pixels", found, f"{SIZE**2:,} whole numbers 0–255 separated by spaces")
-        values += [GREY_VALUES[word] for word in words]
-    return np.array(values, dtype=np.uint8).reshape(-1, SIZE, SIZE)
-
-
-def open_unpacked(path: Path) -> BinaryIO:
+def open_unpacked(path: str | Path) -> BinaryIO:
     """Open a plain, gzip, bz2 or xz file, or the one CSV file in a zip, to read its content as bytes.
 
-    The first bytes tell which it is: browsers unpack without renaming. Raises ValueError, which names file and
+    Its first bytes decide, not its name: browsers unpack without renaming. Raises ValueError, which names file and
     remedy, for a zip that holds no CSV file or several, or that is not to be trusted. Damage raises whatever the
     format's module raises, some of it only while the content is read.
     """
-    with path.open("rb") as file:
+    with Path(path).open("rb") as file:
         start = file.read(6)
     openers = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
-    openers |= {b"PK\x03\x04": _open_zip, b"PK\x05\x06": _open_zip}  # the second: no entry
+    openers |= {b"PK\x03\x04": _open_zip, b"PK\x05\x06": _open_zip}  # the second without entries
     return next((openers[magic] for magic in openers if start.startswith(magic)), open)(path, "rb")
 
 
-def _open_zip(path: Path, mode: str) -> BinaryIO:
+def _open_zip(path: str | Path, mode: str) -> BinaryIO:
     with zipfile.ZipFile(path) as archive:  # the entry keeps the file open
         names = archive.namelist()
         for name in names:
@@ -190,5 +161,5 @@ def _open_zip(path: Path, mode: str) -> BinaryIO:
 
 
 def _is_csv(name: str) -> bool:
-    """Tell a CSV file from what else is in a zip; macOS adds a `__MACOSX/._name.csv` to every `name.csv`."""
+    """Whether a zip's entry is a CSV file; macOS adds a `__MACOSX/._name.csv` to every `name.csv`."""
     return name.lower().endswith(".csv") and not any(part.startswith((".", "__MACOSX")) for part in Path(name).parts)

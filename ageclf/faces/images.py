@@ -1,4 +1,4 @@
-"""Measures on pictures: black edges, brightness, contrast, clusters of near-duplicates."""
+"""Measures on pictures (black edges, brightness, contrast), and pictures shifted, rotated and brightened."""
 
 import cv2
 import numpy as np
@@ -29,13 +29,13 @@ def contrast(images: np.ndarray) -> np.ndarray:
 
 
 def shifted(images: np.ndarray, pixels: float, seed: int = 0) -> np.ndarray:
-    """Shift each of images uint8 (n, 48, 48) by `pixels`, in directions drawn by `seed`; what they uncover is black."""
+    """Shift each of images uint8 (n, 48, 48) by `pixels`, in random directions; what they uncover is black."""
     directions = np.random.default_rng(seed).uniform(0, 2 * np.pi, len(images))
     return _warped(images, [np.float64([[1, 0, pixels * np.cos(a)], [0, 1, pixels * np.sin(a)]]) for a in directions])
 
 
 def rotated(images: np.ndarray, degrees: float, seed: int = 0) -> np.ndarray:
-    """Turn each of images uint8 (n, 48, 48) by `degrees`, left or right drawn by `seed`; what they uncover is black."""
+    """Turn each of images uint8 (n, 48, 48) by `degrees`, left or right at random; what they uncover is black."""
     signs = np.random.default_rng(seed).choice([-1, 1], len(images))
     centre = ((images.shape[2] - 1) / 2, (images.shape[1] - 1) / 2)
     return _warped(images, [cv2.getRotationMatrix2D(centre, float(sign * degrees), 1.0) for sign in signs])

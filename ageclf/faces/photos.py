@@ -1,5 +1,6 @@
-"""A person's own photos: read upright, faces found in them, cropped as UTKFace does it, and told into groups."""
+"""A person's own photos: read upright, faces found in them, and cropped as in UTKFace."""
 
+import math
 import warnings
 from collections.abc import Iterable
 from functools import cache
@@ -7,37 +8,35 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pandas as pd
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from ageclf.faces.csv_table import SIZE
 from ageclf.faces.utkface import shrink
 
+try:
+    import pillow_heif
+except ImportError:  # a plugin that not everybody installs
+    pillow_heif = None
+else:
+    pillow_heif.register_heif_opener()
+
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".heic", ".heif", ".gif")
-
-
 FORMATS = "JPEG, PNG, WebP or HEIC"
-
-
-MAX_PIXELS = 64_000_000  # 200 MB as they are decoded
-
-
+MAX_PIXELS = 64_000_000  # 200 MB decoded
 TOO_LARGE = f"more than {MAX_PIXELS // 10**6} million pixels; make it smaller first"
 
-
-# Where UTKFace's crop lies about the square that the cascade finds: medians of 59 of its crops, each in a wide black
+# UTKFace's crop relative to the square that the cascade finds: medians of 59 of its crops, each in a wide black
 # border, found in 61. The quartiles of the side are 0.95 and 1.04, those of the shift 0.08 and 0.10.
 CROP_SIDE, CROP_DOWN = 0.98, 0.09  # of the square's side, of the crop's side
-
-
 BOX = ("x", "y", "width", "height")  # pixels of the upright photo
-
-
 UTKFACE_SIDE = 200  # pixels of its crops, before they become 48
 
 
 def list_photos(paths: Iterable[str | Path]) -> list[Path]:
     """Return the files among paths, and of folders the pictures that lie in them, by name; each once.
 
-    A path that there is not is returned as it is, and a folder without a picture too: `tell` says so.
+    A path where there is nothing, and a folder without a picture, are returned as they are: `read_faces` reports them.
     """
     found = []
     for path in map(Path, paths):
@@ -47,28 +46,51 @@ def list_photos(paths: Iterable[str | Path]) -> list[Path]:
     return list(dict.fromkeys(found))
 
 
-def read_photo(path: str | Path) -> np.ndarray:
-    """Read a photo as it is seen upright: uint8 (height, width, 3), red, green, blue.
+def read_faces(paths: Iterable[str | Path]) -> tuple[pd.DataFrame, np.ndarray, pd.DataFrame]:
+    """Find and crop the faces of photos, one photo after the other, so that only the crops are kept in memory.
 
-    Raises ValueError, with the reason and the remedy, for what is no photo in one of `FORMATS`, is damaged, moves, or
-    has more than `MAX_PIXELS`.
+    Returns a table with a row for each face, its crop, uint8 (n, 48, 48), and a table of the photos without one. The
+    first has `photo` (its path), `face` (from 1), and the box as `x`, `y`, `width`, `height`, in pixels of the upright
+    photo; the last has `photo` and `reason`.
+    """
+    rows, crops, problems = [], [], []
+    for path in paths:
+        try:
+            photo = read_photo(path)
+            boxes = find_faces(photo)
+            if not len(boxes):
+                raise ValueError("no face found; it must be seen from the front, upright, and not too small")
+        except ValueError as error:
+            problems.append((str(path), str(error)))
+            continue
+        rows += [(str(path), number, *box) for number, box in enumerate(boxes, start=1)]
+        crops += [crop_face(photo, box) for box in boxes]
+    table = pd.DataFrame(rows, columns=["photo", "face", *BOX])
+    crops = np.array(crops, dtype=np.uint8).reshape(-1, SIZE, SIZE)
+    return table, crops, pd.DataFrame(problems, columns=["photo", "reason"])
+
+
+def read_photo(path: str | Path) -> np.ndarray:
+    """Read a photo, turned upright: uint8 (height, width, 3), red, green, blue.
+
+    Raises ValueError, with the reason and the remedy, for a file that is no photo in one of `FORMATS`, is damaged or
+    animated, or has more than `MAX_PIXELS`.
     """
     path = Path(path)
     if not path.exists():
         raise ValueError("there is no such file; look at its name")
     if path.is_dir():
         raise ValueError(f"no photo lies in this folder ({', '.join(ENDINGS[:-1])}); name the one that holds them")
-    _read_heic()
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit here is lower
+        # The limit here is lower.
+        with warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning):
             picture = Image.open(path)
         if not (refusal := _refusal(picture)):
             picture.load()
     except Image.DecompressionBombError:
         raise ValueError(TOO_LARGE) from None
     except UnidentifiedImageError:
-        lacks_plugin = path.suffix.lower() in (".heic", ".heif") and not _read_heic()
+        lacks_plugin = path.suffix.lower() in (".heic", ".heif") and not pillow_heif
         remedy = "pip install pillow-heif" if lacks_plugin else f"photos are {FORMATS}; get the file again"
         raise ValueError(f"not a picture that can be read; {remedy}") from None
     except Exception as error:  # whatever a damaged file leads to
@@ -91,22 +113,11 @@ def _refusal(picture: Image.Image) -> str:
     return ""
 
 
-@cache
-def _read_heic() -> bool:
-    """Let Pillow read HEIC, when its plugin is installed."""
-    try:
-        import pillow_heif
-    except ImportError:
-        return False
-    pillow_heif.register_heif_opener()
-    return True
-
-
 def find_faces(photo: np.ndarray) -> np.ndarray:
     """Find faces seen from the front: int (n, 4), left, top, width and height in pixels of a photo, left ones first.
 
-    The cascade of OpenCV (Viola and Jones, 2001) sees the photo at 1,000 pixels at most. It misses faces that are
-    turned, covered, or smaller than a thirtieth of the photo, and it takes a pattern for a face now and then.
+    By OpenCV's cascade (Viola and Jones, 2001), on the photo reduced to at most 1,000 pixels. It misses faces that are
+    turned, covered, or smaller than a thirtieth of the photo, and sometimes finds a face in a pattern.
     """
     grey = cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY)
     shrunk = min(1.0, 1000 / max(grey.shape))
@@ -126,16 +137,12 @@ def _cascade() -> cv2.CascadeClassifier:
 
 def crop_face(photo: np.ndarray, box: np.ndarray) -> np.ndarray:
     """Crop the face in one of the boxes of `find_faces` as UTKFace does, and make it what the network takes: uint8
-    (48, 48). What lies outside the photo is black, as it is there.
+    (48, 48). What lies outside the photo is black, as in UTKFace.
     """
-    left, top, width, height = (float(value) for value in box)
+    left, top, width, height = box
     side = CROP_SIDE * width
-    first = np.floor([left + (width - side) / 2, top + (height - side) / 2 + CROP_DOWN * side]).astype(int)
+    x, y = math.floor(left + (width - side) / 2), math.floor(top + (height - side) / 2 + CROP_DOWN * side)
     size = max(1, round(side))
-    crop = np.zeros((size, size, 3), np.uint8)
-    inside = [slice(max(0, start), max(0, start + size)) for start in first[::-1]]
-    seen = photo[inside[0], inside[1]]
-    down, right = np.maximum(0, -first[::-1])
-    crop[down : down + seen.shape[0], right : right + seen.shape[1]] = seen
+    crop = np.asarray(Image.fromarray(photo).crop((x, y, x + size, y + size)))
     way = cv2.INTER_AREA if size > UTKFACE_SIDE else cv2.INTER_LINEAR
     return shrink(cv2.resize(crop, (UTKFACE_SIDE, UTKFACE_SIDE), interpolation=way)[..., ::-1])

@@ -1,10 +1,9 @@
-"""Faces from a CSV file, a folder of pictures or the drawn sample, checked and cached."""
+"""Faces from a CSV file, a folder of pictures or the synthetic sample, checked and cached."""
 
 import contextlib
 import hashlib
 import io
 import os
-import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,19 +12,13 @@ import pandas as pd
 import platformdirs
 
 import ageclf
+from ageclf.faces import sample
 from ageclf.faces.csv_table import SIZE, read_csv
-from ageclf.faces.sample import draw_sample
 from ageclf.faces.utkface import folder_sha256, read_folder
 
 DEFAULT_NAMES = (*(f"age_gender.csv{ending}" for ending in ("", ".gz", ".bz2", ".xz", ".zip")), "age_gender.zip")
-
-
-CACHE_VERSION = 2  # part of a cached file's name: raise it when the same file would give other faces
-
-
-DTYPES = {"row": "int64", "age": "int16", "ethnicity": "Int8", "gender": "Int8", "img_name": "string"}
-
-
+CACHE_VERSION = 3  # part of a cached file's name: raise it when the same file would give other faces
+DTYPES = {"row": "int64", **sample.DTYPES}
 BAD_DTYPES = {"row": "int64", "column": "string", "reason": "string"}
 
 
@@ -56,26 +49,26 @@ def find_source(data: str | Path = "auto") -> Path | str:
     path = ageclf.resolve(data)
     if not path.is_file() and not path.is_dir():
         what = "no such file or folder; give a CSV file or a folder of UTKFace pictures"
-        raise FileNotFoundError(f"{path}: {what} (data/README.md says where from) or 'sample'")
+        raise FileNotFoundError(f"{path}: {what} (see data/README.md) or 'sample'")
     return path
 
 
 def load_faces(source: str | Path, cache: bool = True, on_bad_rows: str = "raise") -> Faces:
-    """Read faces from a CSV file, plain or compressed, or from a folder of UTKFace pictures, or draw the `sample`.
+    """Read faces from a CSV file or a folder of UTKFace pictures, or synthesize the `sample`.
 
     A CSV file (plain, gzip, bz2, xz, or the only one in a zip) has columns `age` (whole years, 0–120) and `pixels`
     (2,304 grey values 0–255 separated by spaces, row by row); `ethnicity` (0–4), `gender` (0–1) and `img_name` are
-    optional and NA where the file lacks them. `on_bad_rows` says what becomes of a file with other rows: "raise"
-    refuses it, "drop" lists them in `bad`. `utkface.read_folder` says what a folder holds; its bad pictures are
-    always dropped. `face_id` is the first 16 hex digits of the SHA-256 of a face's pixels. With `cache`, the same
-    content comes from the user's cache directory the next time. Raises FileNotFoundError where there is nothing, and
-    ValueError, which names path, row, column and remedy, for a bad row, or when no faces can be read at all.
+    optional and NA where the file lacks them. A file with other rows is refused when `on_bad_rows` is "raise"; with
+    "drop" they are listed in `bad`. `utkface.read_folder` describes a folder; its bad pictures are always dropped.
+    `face_id` is the first 16 hex digits of the SHA-256 of a face's pixels. With `cache`, the same content comes from
+    the user's cache directory the next time. Raises FileNotFoundError where there is nothing, and ValueError, which
+    names path, row, column and remedy, for a bad row, or when no faces can be read at all.
     """
     if on_bad_rows not in ("raise", "drop"):
         raise ValueError(f"on_bad_rows is 'raise' or 'drop', not {on_bad_rows!r}")
     path = find_source(source)
     if path == "sample":
-        name, (images, table) = "sample", draw_sample()
+        name, (images, table) = "sample", sample.synthesize_sample()
         sha256 = hashlib.sha256(images.tobytes() + table.to_csv().encode()).hexdigest()
         table.insert(0, "row", np.arange(len(table)))
         bad = pd.DataFrame(columns=list(BAD_DTYPES)).astype(BAD_DTYPES)
@@ -91,19 +84,14 @@ def load_faces(source: str | Path, cache: bool = True, on_bad_rows: str = "raise
 def _read_cached(path: Path, sha256: str) -> tuple[np.ndarray, pd.DataFrame, pd.DataFrame]:
     """As `_read`, from the user's cache directory when the same content was read before."""
     cached = platformdirs.user_cache_path("ageclf") / f"{sha256}-{CACHE_VERSION}.npz"
-    # Not there yet, cut off, garbage (the format has checksums): whatever it is, it is written anew.
+    # A file that is missing, cut off or damaged (the format has checksums) is written again.
     with contextlib.suppress(Exception), np.load(cached, allow_pickle=False) as stored:
         table, bad = (pd.read_parquet(io.BytesIO(stored[name])) for name in ("table", "bad"))
         return stored["images"], table, bad
     images, *tables = _read(path)
+    table, bad = (np.frombuffer(each.to_parquet(), dtype=np.uint8) for each in tables)
     with contextlib.suppress(OSError):  # no place to write is no reason to fail
-        cached.parent.mkdir(parents=True, exist_ok=True)
-        # Written aside and renamed, so that nobody ever reads half a file.
-        with tempfile.TemporaryDirectory(dir=cached.parent) as folder:
-            aside = Path(folder, cached.name)
-            table, bad = (np.frombuffer(each.to_parquet(), dtype=np.uint8) for each in tables)
-            np.savez(aside, images=images, table=table, bad=bad)
-            aside.replace(cached)
+        ageclf.atomic_write(cached, lambda partial: np.savez(partial, images=images, table=table, bad=bad))
     return images, *tables
 
 
@@ -129,6 +117,6 @@ def _refusal(path: Path, bad: pd.DataFrame, all_bad: bool) -> ValueError:
 def describe(faces: Faces) -> str:
     """One line for the top of a notebook: where the faces come from, and whether they are real."""
     if faces.source["synthetic"]:
-        return f"SYNTHETIC sample: {len(faces.images):,} drawn faces; nothing here says anything about real ones"
+        return f"SYNTHETIC sample: {len(faces.images):,} synthetic faces; no result applies to real faces"
     left_out = f" (bad rows left out: {len(faces.bad):,})" if len(faces.bad) else ""
     return f"{faces.source['name']}: {len(faces.images):,} faces{left_out}, SHA-256 {faces.source['sha256'][:12]}…"

@@ -1,24 +1,20 @@
-"""Synthetic faces, drawn with NumPy, so that everything runs with no data set at hand."""
+"""Synthetic faces, made with NumPy, so that everything runs without a data set."""
 
 from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
 
-SIZE = 48  # pixels a side
-
+from ageclf.faces.csv_table import SIZE
 
 GROUP_AGES = ((0, 5), (6, 18), (19, 30), (31, 45), (46, 65), (66, 95))  # first and last age
-
-
 GROUP_SHARES = (0.10, 0.09, 0.34, 0.23, 0.16, 0.08)  # uneven, about as in UTKFace
-
-
 PLANTED_PAIRS = 8
+DTYPES = {"age": "int16", "ethnicity": "Int8", "gender": "Int8", "img_name": "string"}
 
 
-def draw_sample(n: int = 600, seed: int = 0) -> tuple[np.ndarray, pd.DataFrame]:
-    """Draw n synthetic faces: images uint8 (n, 48, 48), table age, ethnicity, gender, img_name.
+def synthesize_sample(n: int = 600, seed: int = 0) -> tuple[np.ndarray, pd.DataFrame]:
+    """Synthesize n faces: images uint8 (n, 48, 48), table age, ethnicity, gender, img_name.
 
     Age shows in the proportions of the head, in wrinkles, hairline and grey hair; ethnicity and gender hardly
     show. As in UTKFace there are black borders, uneven brightness, and near-duplicates with conflicting
@@ -31,7 +27,7 @@ def draw_sample(n: int = 600, seed: int = 0) -> tuple[np.ndarray, pd.DataFrame]:
     first, last = np.array(GROUP_AGES)[group].T
     age = rng.integers(first, last + 1)
     ethnicity, gender, number = rng.integers(0, 5, n), rng.integers(0, 2, n), np.arange(n)
-    pictures = _photograph(_draw(age, ethnicity, gender, rng), rng)
+    pictures = _photograph(_render(age, ethnicity, gender, rng), rng)
 
     # The copies take over the picture of an original from another group, and keep their own age.
     originals, copies = _pairs_of_other_groups(group, rng)
@@ -42,15 +38,8 @@ def draw_sample(n: int = 600, seed: int = 0) -> tuple[np.ndarray, pd.DataFrame]:
     pictures += rng.normal(0, 1, pictures.shape) * rng.uniform(1, 3, (n, 1, 1)) * (pictures > 0)
 
     names = [f"{a}_{e}_{g}_sample{i:04d}" for a, e, g, i in zip(age, ethnicity, gender, number, strict=True)]
-    table = pd.DataFrame(
-        {
-            "age": age.astype(np.int16),
-            "ethnicity": pd.array(ethnicity, dtype="Int8"),
-            "gender": pd.array(gender, dtype="Int8"),
-            "img_name": pd.array(names, dtype="string"),
-        }
-    )
-    return np.clip(pictures, 0, 255).round().astype(np.uint8), table
+    table = pd.DataFrame({"age": age, "ethnicity": ethnicity, "gender": gender, "img_name": names})
+    return np.clip(pictures, 0, 255).round().astype(np.uint8), table.astype(DTYPES)
 
 
 def _pairs_of_other_groups(group: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -58,8 +47,8 @@ def _pairs_of_other_groups(group: np.ndarray, rng: np.random.Generator) -> tuple
     return pairs[:, group[pairs[0]] != group[pairs[1]]][:, : min(PLANTED_PAIRS, len(group) // 40)]
 
 
-def _draw(age: np.ndarray, ethnicity: np.ndarray, gender: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Draw a face for each age, float (n, 48, 48): grey values about 0–255, before light and crop."""
+def _render(age: np.ndarray, ethnicity: np.ndarray, gender: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Render a face for each age, float (n, 48, 48): grey values about 0–255, before light and crop."""
     vary = _varier(len(age), rng)
     age, ethnicity, gender = (column[:, None, None].astype(np.float32) for column in (age, ethnicity, gender))
     child = np.exp(-age / 11)  # 1 at birth, 0.2 at 18
@@ -99,9 +88,9 @@ def _draw(age: np.ndarray, ethnicity: np.ndarray, gender: np.ndarray, rng: np.ra
     paint(fringe, hair_tone)
 
     eye_line = 0.02 + 0.1 * child + vary(-0.03, 0.03)
-    apart, eye = vary(0.25, 0.3) + 0.02 * child, 0.085 + 0.09 * child + vary(-0.007, 0.007)
+    spacing, eye = vary(0.25, 0.3) + 0.02 * child, 0.085 + 0.09 * child + vary(-0.007, 0.007)
     for side in (-1, 1):
-        centre = turn + side * apart
+        centre = turn + side * spacing
         paint(blob(centre, eye_line, eye * 1.45, eye * vary(0.6, 0.8)), 225)
         paint(blob(centre + turn * 0.3, eye_line, eye * 0.7, eye * 0.7), vary(10, 60))
         paint(blob(centre, eye_line - eye * 1.7, 0.17, 0.035) * (1 - 0.7 * child), hair_tone * 0.8)  # brow
@@ -122,7 +111,7 @@ def _draw(age: np.ndarray, ethnicity: np.ndarray, gender: np.ndarray, rng: np.ra
 
 
 def _varier(count: int, rng: np.random.Generator) -> Callable[[float, float], np.ndarray]:
-    """A function that draws one number a face between two bounds, float32 (count, 1, 1)."""
+    """A function that samples a number for each face between two bounds, float32 (count, 1, 1)."""
     return lambda low, high: rng.uniform(low, high, (count, 1, 1)).astype(np.float32)
 
 

@@ -13,12 +13,10 @@ import ageclf
 from ageclf.faces.csv_table import SIZE
 
 ENDINGS = (".jpg", ".jpeg", ".png")
-
-
 NAME = re.compile(r"(1[01][0-9]|120|[0-9]{1,2})_([01])_([0-4])_([^\ud800-\udfff]+)")  # the rest: any valid Unicode
 
 
-def read_folder(folder: Path) -> Iterator[tuple[int, tuple, np.ndarray | None]]:
+def read_folder(folder: str | Path) -> Iterator[tuple[int, tuple, np.ndarray | None]]:
     """Yield each picture's number, its age, ethnicity, gender and img_name, and its image, uint8 (48, 48).
 
     Square pictures named `age_gender_race_date…`, of any size from 48×48, made grey and resized bilinearly: for the
@@ -49,15 +47,15 @@ def shrink(picture: np.ndarray) -> np.ndarray:
     return cv2.resize(grey, (SIZE, SIZE), interpolation=cv2.INTER_LINEAR)
 
 
-def folder_sha256(folder: Path) -> str:
+def folder_sha256(folder: str | Path) -> str:
     """Return the SHA-256 of the names and contents of a folder's pictures, 64 hexadecimal digits."""
     parts = (ageclf.sha256(path).encode() + os.fsencode(path.name) + b"\0" for path in _pictures(folder))
     return hashlib.sha256(b"".join(parts)).hexdigest()
 
 
-def _pictures(folder: Path) -> list[Path]:
-    """Files with the ending of a picture, by name; hidden ones, which macOS adds, are none."""
-    paths = (path for path in folder.iterdir() if path.suffix.lower() in ENDINGS and path.is_file())
+def _pictures(folder: str | Path) -> list[Path]:
+    """Files with the ending of a picture, by name, without the hidden ones that macOS adds."""
+    paths = (path for path in Path(folder).iterdir() if path.suffix.lower() in ENDINGS and path.is_file())
     return sorted((path for path in paths if not path.name.startswith(".")), key=lambda path: path.name)
 
 

@@ -1,24 +1,22 @@
-"""Whether probabilities mean what they say: calibration error, log loss, Brier score, temperature, coverage."""
+"""Whether probabilities are calibrated, and what confidence is worth: temperature, threshold, risk–coverage."""
 
 import numpy as np
 import pandas as pd
 from scipy.optimize import minimize_scalar
+from scipy.special import softmax
+from sklearn.metrics import precision_recall_curve
 
-from ageclf.metrics.bootstrap import interval, totals
+from ageclf.metrics.bootstrap import Resamples, interval, means, totals
 
 BINS = 15  # of confidence, as in the paper of temperature scaling
-
-
-SURE = 0.8  # accuracy that answers must have to be called sure
-
-
+TARGET_ACCURACY = 0.8  # of the predictions above the threshold
 TINY = 1e-12  # probabilities are clipped to this before a logarithm
 
 
 def fit_temperature(probabilities: np.ndarray, true: np.ndarray) -> float:
     """Find the temperature, > 0, that minimises the log loss of probabilities (n, groups) for true groups, int (n,).
 
-    Above 1 the network is too sure of itself. Guo et al., "On calibration of modern neural networks", 2017.
+    Above 1 the network is overconfident. Guo et al., "On calibration of modern neural networks", 2017.
     """
 
     def loss(log_temperature: float) -> float:
@@ -28,26 +26,21 @@ def fit_temperature(probabilities: np.ndarray, true: np.ndarray) -> float:
 
 
 def scale(probabilities: np.ndarray, temperature: float) -> np.ndarray:
-    """Divide the logits of probabilities (n, groups) by a temperature: probabilities of the same shape."""
-    # Logarithms of probabilities are logits but for a constant, which the division by the sum takes away.
-    logits = np.log(np.clip(probabilities.astype(np.float64), TINY, 1)) / temperature
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)
+    """Divide the logits of probabilities (n, groups) by a temperature: probabilities, float64, of the same shape."""
+    # Logarithms of probabilities are logits but for a constant, which the softmax takes away.
+    return softmax(np.log(np.clip(probabilities.astype(np.float64), TINY, 1)) / temperature, axis=1)
 
 
 def fit_threshold(probabilities: np.ndarray, true: np.ndarray) -> float:
-    """Find the lowest confidence from which on answers are right for `SURE` of the faces: 1.0 where there is none.
+    """Find the lowest confidence from which on `TARGET_ACCURACY` of the predictions are right: 1.0 if there is none.
 
-    `probabilities` (n, groups) are scaled, `true` are groups, int (n,). Who answers only from there on trades coverage
-    for accuracy: Chow, "On optimum recognition error and reject tradeoff", 1970.
+    `probabilities` (n, groups) are scaled, `true` are groups, int (n,). Selective prediction, from this confidence on
+    only, trades coverage for accuracy: Chow, "On optimum recognition error and reject tradeoff", 1970.
     """
-    confidence = probabilities.max(axis=1)
-    order = np.argsort(-confidence, kind="stable")
-    right = (probabilities.argmax(axis=1) == true)[order]
-    accuracy = right.cumsum() / np.arange(1, len(right) + 1)
-    last = np.append(np.diff(confidence[order]) != 0, True)  # of faces with the same confidence, all are answered
-    enough = confidence[order][last & (accuracy >= SURE)]
-    return float(enough.min(initial=1.0))
+    right = probabilities.argmax(axis=1) == true
+    # Precision, with right predictions as the positive ones, is the accuracy from each confidence on.
+    accuracy, _, confidence = precision_recall_curve(right, probabilities.max(axis=1))
+    return float(confidence[accuracy[:-1] >= TARGET_ACCURACY].min(initial=1.0))
 
 
 def log_loss(probabilities: np.ndarray, true: np.ndarray) -> np.ndarray:
@@ -60,7 +53,7 @@ def brier_score(probabilities: np.ndarray, true: np.ndarray) -> np.ndarray:
     return ((probabilities - np.eye(probabilities.shape[1])[true]) ** 2).sum(axis=1)
 
 
-def bin_sums(probabilities: np.ndarray, true: np.ndarray, draws: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+def bin_sums(probabilities: np.ndarray, true: np.ndarray, resamples: Resamples) -> np.ndarray:
     """Faces, sum of confidences, and right ones in each bin of confidence, float (1 + resamples, BINS, 3).
 
     The confidence is the highest probability; bin i holds confidences above i / BINS, up to (i + 1) / BINS.
@@ -68,8 +61,8 @@ def bin_sums(probabilities: np.ndarray, true: np.ndarray, draws: tuple[np.ndarra
     confidence = probabilities.max(axis=1)
     right = probabilities.argmax(axis=1) == true
     bins = np.eye(BINS)[np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)]
-    columns = bins[:, :, np.newaxis] * np.stack([np.ones(len(true)), confidence, right], axis=1)[:, np.newaxis]
-    return totals(columns, draws)
+    columns = np.stack([np.ones(len(true)), confidence, right], axis=1)
+    return totals(bins[:, :, np.newaxis] * columns[:, np.newaxis], resamples)
 
 
 def calibration_error(sums: np.ndarray) -> np.ndarray:
@@ -77,25 +70,40 @@ def calibration_error(sums: np.ndarray) -> np.ndarray:
     return np.abs(sums[..., 1] - sums[..., 2]).sum(axis=-1) / sums[..., 0].sum(axis=-1)
 
 
-def calibration(probabilities: np.ndarray, true: np.ndarray, draws: tuple[np.ndarray, np.ndarray]) -> dict:
+def calibration(probabilities: np.ndarray, true: np.ndarray, resamples: Resamples) -> dict:
     """Measure probabilities (n, groups) for true groups, int (n,): calibration error, log loss and Brier score."""
-    n = totals(np.ones(len(true)), draws)
     return {
-        "calibration_error": interval(calibration_error(bin_sums(probabilities, true, draws))),
-        "log_loss": interval(totals(log_loss(probabilities, true), draws) / n),
-        "brier_score": interval(totals(brier_score(probabilities, true), draws) / n),
+        "calibration_error": interval(calibration_error(bin_sums(probabilities, true, resamples))),
+        "log_loss": interval(means(log_loss(probabilities, true), resamples)),
+        "brier_score": interval(means(brier_score(probabilities, true), resamples)),
     }
 
 
-def coverage_frame(probabilities: np.ndarray, true: np.ndarray, draws: tuple[np.ndarray, np.ndarray]) -> pd.DataFrame:
-    """Accuracy, with its interval, when only the surest share of faces is answered: a row for each tenth answered."""
+def coverage_frame(probabilities: np.ndarray, true: np.ndarray, resamples: Resamples) -> pd.DataFrame:
+    """Accuracy, with its interval, of the most confident faces (one minus the risk): a row for each tenth covered.
+
+    Columns: coverage (share of the faces), threshold (lowest confidence among them), value, low, high.
+    """
     confidence = probabilities.max(axis=1)
     right = probabilities.argmax(axis=1) == true
-    rows = []
-    for coverage in np.arange(1.0, 0.05, -0.1).round(1):
-        threshold = np.quantile(confidence, 1 - coverage)
-        answered = confidence >= threshold
-        accuracy = totals(np.stack([right & answered, answered], axis=1), draws)
-        with np.errstate(invalid="ignore"):
-            rows.append({"coverage": coverage, "threshold": threshold, **interval(accuracy[:, 0] / accuracy[:, 1])})
-    return pd.DataFrame(rows)
+    coverage = np.arange(1.0, 0.05, -0.1).round(1)
+    threshold = np.quantile(confidence, 1 - coverage)
+    accuracy = means(right[:, np.newaxis], resamples, where=confidence[:, np.newaxis] >= threshold)
+    return pd.DataFrame({"coverage": coverage, "threshold": threshold}).join(pd.DataFrame(interval(accuracy)))
+
+
+def predictions_of_photos(table: pd.DataFrame, probabilities: np.ndarray, metadata: dict) -> pd.DataFrame:
+    """Add to the table of `photos.read_faces` the predictions for its faces, from probabilities (n, groups).
+
+    `metadata` is that of the checkpoint, whose temperature scales the probabilities. Adds `group` (its name),
+    `confidence`, `above_threshold` (whether the confidence reaches the checkpoint's threshold; None where it has none),
+    and p_0, p_1… of all groups.
+    """
+    scaled, threshold = scale(probabilities, metadata.get("temperature") or 1.0), metadata.get("threshold")
+    confidence = scaled.max(axis=1)
+    return table.assign(
+        group=np.asarray(metadata["groups"])[scaled.argmax(axis=1)],
+        confidence=confidence,
+        above_threshold=None if threshold is None else confidence >= threshold,
+        **{f"p_{group}": column for group, column in enumerate(scaled.T)},
+    )

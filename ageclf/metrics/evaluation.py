@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
 
 import ageclf
@@ -11,14 +12,12 @@ from ageclf.faces.clusters import PARTS
 from ageclf.faces.groups import age_to_group, group_names
 from ageclf.faces.images import black_edge_share, brightness
 from ageclf.faces.reading import Faces
-from ageclf.metrics.bootstrap import confusion_matrices, draw_clusters, from_confusion, interval, totals
+from ageclf.metrics.bootstrap import Resamples, confusion_matrices, from_confusion, interval, means
 from ageclf.metrics.calibration import calibration, scale
 from ageclf.metrics.slices import slice_frames
 
 SHARES = ("accuracy", "balanced_accuracy", "macro_f1", "off_by_one")
-
-
-HEADLINE = (*SHARES, "quadratic_kappa", "groups_off")
+HEADLINE = (*SHARES, "quadratic_kappa", "ordinal_mae")
 
 
 def choose_faces(
@@ -26,7 +25,7 @@ def choose_faces(
 ) -> tuple[np.ndarray, int | None]:
     """Choose the faces of a part, bool (n,), and count those left out because the network was trained on them.
 
-    `part` is one of `splitting.PARTS` or `all`; only `train` keeps training faces. Where these are not known (None),
+    `part` is one of `clusters.PARTS` or `all`; only `train` keeps training faces. Where these are not known (None),
     none is left out, and the count is None too. Raises ValueError for another part, and when no face is left.
     """
     if part not in (*PARTS, "all"):
@@ -41,19 +40,13 @@ def choose_faces(
 def predictions_table(
     faces: Faces, clusters: np.ndarray, parts: np.ndarray, probabilities: np.ndarray, edges: list[int]
 ) -> pd.DataFrame:
-    """Put what is known of each face and the probabilities, float (n, groups), into one table, one row a face."""
-    known = faces.table
-    table = known[["row", "face_id"]].assign(
-        cluster=clusters, part=parts, age=known["age"], group=age_to_group(known["age"], edges)
-    )
-    for group in range(probabilities.shape[1]):
-        table[f"p_{group}"] = probabilities[:, group]
-    return table.assign(
-        ethnicity=known["ethnicity"],
-        gender=known["gender"],
-        black_edge=black_edge_share(faces.images),
-        brightness=brightness(faces.images),
-    )
+    """Put labels and properties of each face and the probabilities, float (n, groups), into one table, a row a face."""
+    labels = faces.table
+    columns = {"cluster": clusters, "part": parts, "age": labels["age"], "group": age_to_group(labels["age"], edges)}
+    columns |= {f"p_{group}": column for group, column in enumerate(probabilities.T)}
+    columns |= {"ethnicity": labels["ethnicity"], "gender": labels["gender"]}
+    columns |= {"black_edge": black_edge_share(faces.images), "brightness": brightness(faces.images)}
+    return labels[["row", "face_id"]].assign(**columns)
 
 
 def probabilities(predictions: pd.DataFrame) -> np.ndarray:
@@ -66,77 +59,76 @@ def predicted_groups(predictions: pd.DataFrame) -> np.ndarray:
     return probabilities(predictions).argmax(axis=1)
 
 
-def years_off(predictions: pd.DataFrame, group_ages: list[float]) -> np.ndarray:
-    """Distance in years, float (n,), of each age from the one expected: the groups' mean ages, by probability."""
-    return np.abs(predictions["age"].to_numpy() - probabilities(predictions) @ np.asarray(group_ages))
-
-
 def evaluate(
     predictions: pd.DataFrame,
     edges: list[int],
-    baselines: dict[str, np.ndarray],
-    group_ages: list[float],
+    baselines: dict,
+    group_ages: list,
     temperature: float,
-    n_resamples: int = 1000,
-    seed: int = 0,
+    resamples: Resamples,
 ) -> dict:
     """Measure a predictions table: the measures of `metrics.json`, each with a 95 % percentile interval.
 
-    `baselines` are predicted groups, int (n,), of the same faces, measured on the same resamples; `group_ages` the
-    mean age of each group in training. Probabilities are measured as they are and divided by `temperature`. Raises
-    ValueError when the table is empty.
+    `baselines` are predicted groups, int (n,), of the same faces, by name; `group_ages` the mean age of each group in
+    training: `mae_years` is the mean distance of each age from their mean, weighted by probability. Probabilities are
+    measured as they are and scaled by `temperature`.
     """
-    if predictions.empty:
-        raise ValueError("no faces to evaluate: choose another part, or data that training has not seen")
-    names = group_names(edges)
-    true, sure = predictions["group"].to_numpy(), probabilities(predictions)
-    draws = draw_clusters(predictions["cluster"].to_numpy(), n_resamples, seed)
-
-    predicted = sure.argmax(axis=1)
-    confusion = confusion_matrices(true, predicted, len(names), draws)
-    values = {name: interval(measure) for name, measure in from_confusion(confusion).items()}
-    years = totals(years_off(predictions, group_ages), draws) / totals(np.ones(len(true)), draws)
-    counts = confusion[0].sum(axis=1).tolist()
-    per_group = [
-        {"group": name, "n": n, **{measure: values[measure][i] for measure in ("precision", "recall", "f1")}}
-        for i, (name, n) in enumerate(zip(names, counts, strict=True))
-    ]
+    names, true, scores = group_names(edges), predictions["group"].to_numpy(), probabilities(predictions)
+    predicted = {"network": scores.argmax(axis=1)} | baselines
+    confusion = {name: confusion_matrices(true, groups, len(names), resamples) for name, groups in predicted.items()}
+    measured = {
+        name: {measure: interval(values) for measure, values in from_confusion(matrices).items()}
+        for name, matrices in confusion.items()
+    }
+    headline = {name: {measure: values[measure] for measure in HEADLINE} for name, values in measured.items()}
+    if "most_frequent" in baselines:
+        headline["most_frequent"] = {"group": names[baselines["most_frequent"][0]]} | headline["most_frequent"]
+    age_errors = np.abs(predictions["age"].to_numpy() - scores @ np.asarray(group_ages))
+    counts = confusion["network"][0].sum(axis=1).tolist()
     return {
         "n": len(predictions),
         "clusters": int(predictions["cluster"].nunique()),
         "groups": names,
         "edges": list(edges),
-        "measures": {name: values[name] for name in HEADLINE} | {"years_off": interval(years)},
-        "per_group": per_group,
-        "baselines": {
-            name: _measure_baseline(name, true, answers, names, draws) for name, answers in baselines.items()
-        },
+        "measures": headline.pop("network") | {"mae_years": interval(means(age_errors, resamples))},
+        "per_group": [
+            {"group": name, "n": n, **{key: measured["network"][key][i] for key in ("precision", "recall", "f1")}}
+            for i, (name, n) in enumerate(zip(names, counts, strict=True))
+        ],
+        "baselines": headline,
         "calibration": {
             "temperature": temperature,
-            "before": calibration(sure, true, draws),
-            "after": calibration(scale(sure, temperature), true, draws),
+            "before": calibration(scores, true, resamples),
+            "after": calibration(scale(scores, temperature), true, resamples),
         },
         "slices": {
             way: frame.astype(object).where(frame.notna(), None).to_dict("records")
-            for way, frame in slice_frames(predictions, predicted == true, names, draws).items()
+            for way, frame in slice_frames(predictions, predicted["network"] == true, names, resamples).items()
         },
-        "confusion": confusion[0].tolist(),
+        "confusion": confusion["network"][0].tolist(),
     }
 
 
-def _measure_baseline(
-    name: str, true: np.ndarray, answers: np.ndarray, names: list[str], draws: tuple[np.ndarray, np.ndarray]
-) -> dict:
-    values = from_confusion(confusion_matrices(true, answers, len(names), draws))
-    always = {"group": names[answers[0]]} if name == "majority" else {}
-    return always | {measure: interval(values[measure]) for measure in HEADLINE}
-
-
-def check_network(metrics: dict, checkpoint: Path) -> None:
+def check_network(metrics: dict, checkpoint: str | Path) -> None:
     """Raise ValueError when a checkpoint is not the one that `05_evaluation` measured."""
-    if ageclf.sha256(checkpoint) != metrics["checkpoint_sha256"]:
+    if ageclf.sha256(Path(checkpoint)) != metrics["checkpoint_sha256"]:
         measured = f"these predictions were made by another network ({metrics['checkpoint']} as it was then)"
         raise ValueError(f"{checkpoint}: {measured}; run 05_evaluation again, or name that one as checkpoint")
+
+
+def check_same_faces(results: dict[str, tuple], keys: tuple[str, ...], columns: tuple[str, ...] = ()) -> None:
+    """Raise ValueError, naming run and key, unless all runs were measured on the same data.
+
+    `results` are predictions and metrics by run, as `run_folder.read_results` returns them. Besides the data, `keys` of
+    the metrics and `columns` of the predictions must be those of the first run.
+    """
+    for name, (predictions, metrics) in results.items():
+        first, (expected, reference) = next(iter(results.items()))
+        same = {"data": metrics["data"]["sha256"] == reference["data"]["sha256"]}
+        same |= {key: metrics[key] == reference[key] for key in keys}
+        same |= {column: np.array_equal(predictions[column], expected[column]) for column in columns}
+        for key in (key for key, equal in same.items() if not equal):
+            raise ValueError(f"{name}: {key} differs from that of {first}; make both again on the same faces")
 
 
 def images_of(predictions: pd.DataFrame, faces: Faces) -> np.ndarray:
@@ -157,32 +149,29 @@ def describe(metrics: dict) -> str:
     return f"{data}, part {metrics['part']!r}: {metrics['n']:,} faces, accuracy {accuracy:.1%}; {metrics['checkpoint']}"
 
 
-THUMBNAIL = 12  # pixels a side
-
-
 def baselines(
     images: np.ndarray, train: np.ndarray, groups: np.ndarray, chosen: np.ndarray, counts: np.ndarray, seed: int
 ) -> dict[str, np.ndarray]:
     """Predict groups, int (m,), for the chosen ones of images uint8 (n, 48, 48) by each baseline.
 
-    `majority` always answers the most frequent group of training, `prior` draws from the groups as frequent as
-    there, by `counts` (groups,). `logistic` is a logistic regression on thumbnails of 12×12 pixels, trained on the
-    faces `train`, bool (n,), that are not chosen; where these have fewer than two groups it is left out.
+    `most_frequent` and `stratified` are scikit-learn's strategies for a DummyClassifier, fitted on as many faces of
+    each group as the network was trained on, `counts` (groups,). `logistic` is a logistic regression on thumbnails of
+    12×12 pixels, trained on the faces `train`, bool (n,), that are not chosen; where these have fewer than two groups
+    it is left out.
     """
-    answers = {
-        "majority": np.full(chosen.sum(), np.argmax(counts)),
-        "prior": np.random.default_rng(seed).choice(len(counts), chosen.sum(), p=np.asarray(counts) / np.sum(counts)),
-    }
-    train = train & ~chosen
-    if len(np.unique(groups[train])) > 1:
+    predicted, trained_on = {}, np.repeat(np.arange(len(counts)), counts)
+    for strategy in ("most_frequent", "stratified"):
+        dummy = DummyClassifier(strategy=strategy, random_state=seed).fit(trained_on, trained_on)
+        predicted[strategy] = dummy.predict(images[chosen])
+    others = train & ~chosen
+    if len(np.unique(groups[others])) > 1:
         features = thumbnails(images)
-        model = LogisticRegression(max_iter=300).fit(features[train], groups[train])
-        answers["logistic"] = model.predict(features[chosen])
-    return answers
+        model = LogisticRegression(max_iter=300).fit(features[others], groups[others])
+        predicted["logistic"] = model.predict(features[chosen])
+    return predicted
 
 
 def thumbnails(images: np.ndarray) -> np.ndarray:
     """Mean grey values of the 4×4 blocks of images (n, 48, 48), float32 (n, 144) in -1–1."""
-    block = images.shape[1] // THUMBNAIL
-    blocks = images.reshape(len(images), THUMBNAIL, block, THUMBNAIL, block)
+    blocks = images.reshape(len(images), 12, 4, 12, 4)
     return blocks.mean(axis=(2, 4), dtype=np.float32).reshape(len(images), -1) / 127.5 - 1

@@ -1,27 +1,19 @@
-"""How good the network is for whom: accuracy of slices of the faces, each beside all other faces."""
+"""How accurate the network is for whom: accuracy of slices of the faces, and of faces that were changed in steps."""
 
 import numpy as np
 import pandas as pd
 
-from ageclf.metrics.bootstrap import interval, totals
+from ageclf.metrics.bootstrap import Resamples, interval, means
 
 ETHNICITIES = ("White", "Black", "Asian", "Indian", "other")  # UTKFace's words for 0–4
-
-
 GENDERS = ("male", "female")  # 0, 1
-
-
 FEWEST = 30  # faces that a slice must have to be ranked: with 30, an interval spans 36 points at an accuracy of 50 %
-
-
 FIFTHS = ("lowest", "low", "middle", "high", "highest")
-
-
 WAYS = ("group", "gender", "ethnicity", "group × gender × ethnicity", "black_edge", "brightness")
 
 
 def labels(predictions: pd.DataFrame, names: list[str]) -> pd.DataFrame:
-    """Say in words which slices each face of a predictions table is in: a column for each way to slice.
+    """Return in words which slices each face of a predictions table is in: a column for each way to slice.
 
     Missing labels are `unknown`. Black edges and brightness are cut into fifths of the faces; equal values stay
     together, so that fifths may be uneven, and some empty.
@@ -35,34 +27,33 @@ def labels(predictions: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     return table
 
 
-def slice_frame(right: np.ndarray, slices: pd.Series, draws: tuple[np.ndarray, np.ndarray]) -> pd.DataFrame:
+def slice_frame(right: np.ndarray, slices: pd.Series, resamples: Resamples) -> pd.DataFrame:
     """Accuracy of each slice and its gap to all other faces: a row a slice, lowest gap first.
 
-    `right`, bool (n,), says where the network is right, `slices` (n,) which slice each face is in. Columns: slice,
-    n, value, low, high (accuracy with 95 % interval), gap, gap_low, gap_high (accuracy minus that of the others),
-    ranked. Slices with fewer than FEWEST faces are not ranked, and come last.
+    `right`, bool (n,), marks the faces that the network predicts right, `slices` (n,) names the slice of each face.
+    Columns: slice, n, value, low, high (accuracy with 95 % interval), gap_value, gap_low, gap_high (accuracy minus
+    that of the others), ranked. Slices with fewer than FEWEST faces are not ranked, and come last.
     """
     names, index = np.unique(slices.to_numpy(dtype=str), return_inverse=True)
-    inside = np.eye(len(names))[index]
-    sums = totals(np.stack([inside, inside * right[:, np.newaxis]], axis=2), draws)
-    n, hits = sums[..., 0], sums[..., 1]
-    with np.errstate(invalid="ignore"):
-        accuracy = hits / n
-        gap = accuracy - (hits.sum(axis=1, keepdims=True) - hits) / (n.sum(axis=1, keepdims=True) - n)
-    rows = []
-    for i, name in enumerate(names):
-        value, difference = interval(accuracy[:, i]), interval(gap[:, i])
-        gaps = {"gap": difference["value"], "gap_low": difference["low"], "gap_high": difference["high"]}
-        rows.append({"slice": name, "n": int(n[0, i]), **value, **gaps, "ranked": bool(n[0, i] >= FEWEST)})
-    return pd.DataFrame(rows).sort_values(["ranked", "gap"], ascending=[False, True], ignore_index=True)
+    inside = index[:, np.newaxis] == np.arange(len(names))
+    accuracy, others = (means(right[:, np.newaxis], resamples, where) for where in (inside, ~inside))
+    frame = pd.DataFrame({"slice": names, "n": inside.sum(axis=0)})
+    frame = frame.join([pd.DataFrame(interval(accuracy)), pd.DataFrame(interval(accuracy - others, prefix="gap_"))])
+    frame["ranked"] = frame["n"] >= FEWEST
+    return frame.sort_values(["ranked", "gap_value"], ascending=[False, True], ignore_index=True)
 
 
 def slice_frames(
-    predictions: pd.DataFrame, right: np.ndarray, names: list[str], draws: tuple[np.ndarray, np.ndarray]
+    predictions: pd.DataFrame, right: np.ndarray, names: list[str], resamples: Resamples
 ) -> dict[str, pd.DataFrame]:
-    """Return the `slice_frame` of each of `WAYS` to slice the faces of a predictions table."""
+    """Return the `slice_frame` of each of `WAYS` to slice the faces of a predictions table.
+
+    And of its column `leaked`, texts, where it has one: after a split by row, who has a near-duplicate in training.
+    """
     table = labels(predictions, names)
-    return {way: slice_frame(right, table[way.split(" × ")].agg(", ".join, axis=1), draws) for way in WAYS}
+    slices = {way: pd.Series(map(", ".join, table[way.split(" × ")].to_numpy())) for way in WAYS}
+    slices |= {"leaked": predictions["leaked"]} if "leaked" in predictions else {}
+    return {way: slice_frame(right, where, resamples) for way, where in slices.items()}
 
 
 def boundary_distance(ages: np.ndarray, edges: list[int]) -> np.ndarray:
@@ -71,16 +62,13 @@ def boundary_distance(ages: np.ndarray, edges: list[int]) -> np.ndarray:
     return np.where(ages >= edges, ages - edges + 1, edges - ages).min(axis=1)
 
 
-def accuracy_frame(right: dict[float, np.ndarray], draws: tuple[np.ndarray, np.ndarray]) -> pd.DataFrame:
+def accuracy_frame(right: dict[float, np.ndarray], resamples: Resamples) -> pd.DataFrame:
     """Accuracy at each step of a change, and what it lost: a row a step.
 
-    `right`, bool (n,) by step, says where the network is right; the first step is the one that the others are
-    compared with, on the same faces of each resample. Columns: step, value, low, high, lost, lost_low, lost_high.
+    `right`, bool (n,) by step, marks the faces that the network predicts right; the first step is the one that the
+    others are compared with, on the same faces of each resample. Columns: step, value, low, high (accuracy),
+    lost_value, lost_low, lost_high.
     """
-    accuracy = totals(np.stack(list(right.values()), axis=1), draws) / totals(np.ones(len(draws[0])), draws)[:, None]
-    rows = []
-    for i, step in enumerate(right):
-        lost = interval(accuracy[:, 0] - accuracy[:, i])
-        lost = {"lost": lost["value"], "lost_low": lost["low"], "lost_high": lost["high"]}
-        rows.append({"step": step, **interval(accuracy[:, i]), **lost})
-    return pd.DataFrame(rows)
+    accuracy = means(np.stack(list(right.values()), axis=1), resamples)
+    lost = pd.DataFrame(interval(accuracy[:, :1] - accuracy, prefix="lost_"))
+    return pd.DataFrame({"step": list(right)}).join([pd.DataFrame(interval(accuracy)), lost])

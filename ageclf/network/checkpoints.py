@@ -8,6 +8,7 @@ import zipfile
 from pathlib import Path
 
 import ageclf
+from ageclf.faces.csv_table import SIZE
 from ageclf.faces.groups import REFERENCE_EDGES, group_names
 from ageclf.network import old_hdf5
 from ageclf.network.backend import keras, let_jax_compile
@@ -29,14 +30,14 @@ def save_checkpoint(model: keras.Model, path: Path, provenance: dict) -> None:
     described.pop("compile_config", None)  # what an optimizer's state would come with
     bare = keras.saving.deserialize_keras_object(described)
     bare.set_weights(model.get_weights())
-    ageclf.write_aside(path, bare.save)
+    ageclf.atomic_write(path, bare.save)
     text = json.dumps(provenance | {"sha256": ageclf.sha256(path)}, indent=1, ensure_ascii=False)
-    ageclf.write_text(path.with_suffix(".json"), text)
+    ageclf.write_text(path.with_suffix(ageclf.PROVENANCE), text)
 
 
 def amend_checkpoint(path: Path, **known: object) -> None:
     """Add what became known of a checkpoint later, such as its temperature, to the .json beside it."""
-    beside = path.with_suffix(".json")
+    beside = path.with_suffix(ageclf.PROVENANCE)
     text = json.dumps(json.loads(beside.read_text(encoding="utf-8")) | known, indent=1, ensure_ascii=False)
     ageclf.write_text(beside, text)
 
@@ -52,8 +53,9 @@ def load_model(path: Path) -> keras.Model:
         raise FileNotFoundError(f"{path}: no such checkpoint file; run 04_training first, or name another")
     try:
         model = old_hdf5.load(path) if _is_hdf5(path) else _load_keras(path)
-        if (model.input_shape, model.output_shape) != ((None, 48, 48, 1), (None, model.output_shape[-1])):
-            raise ValueError(f"it takes {model.input_shape} and gives {model.output_shape}, not 48×48×1 and groups")
+        taken, given = model.input_shape, model.output_shape
+        if (taken, given) != ((None, SIZE, SIZE, 1), (None, given[-1])):
+            raise ValueError(f"it takes {taken} and gives {given}, not {SIZE}×{SIZE}×1 and groups")
     except Exception as error:
         again = "get the file again, train again, or name another"
         raise ValueError(f"{path}: not a checkpoint: {_reason(error)}; {again}") from error
@@ -64,7 +66,7 @@ def _load_keras(path: Path) -> keras.Model:
     with zipfile.ZipFile(path) as archive:
         json.loads(archive.read("config.json"), object_hook=_refuse_code)
     with tempfile.TemporaryDirectory() as folder:
-        named = Path(folder, "model.keras")  # Keras goes by the name, and this may be another
+        named = Path(folder, f"model{ageclf.NETWORK}")  # Keras goes by the name, and this may be another
         named.symlink_to(path.absolute())
         return keras.models.load_model(named, compile=False, safe_mode=True)
 
@@ -85,7 +87,7 @@ def load_checkpoint(path: Path) -> tuple[keras.Model, dict]:
     Raises FileNotFoundError when the file, or the .json of a .keras, is missing; ValueError when one cannot be read,
     or the two do not belong together.
     """
-    model, beside = load_model(path), path.with_suffix(".json")
+    model, beside = load_model(path), path.with_suffix(ageclf.PROVENANCE)
     known = _what_can_be_known(path, model) if _is_hdf5(path) else {}
     if not known and not beside.is_file():
         raise FileNotFoundError(f"{beside}: no such checkpoint file; run 04_training first, or name another")
@@ -117,9 +119,9 @@ def find_checkpoint(checkpoint: str, run: str) -> Path:
     """
     if checkpoint != "auto":
         return ageclf.resolve(checkpoint)
-    own = ageclf.resolve(f"checkpoint/{run}.keras")
+    own = ageclf.resolve(f"checkpoint/{run}{ageclf.NETWORK}")
     folders = {own.parent, ageclf.CHECKOUT / "checkpoint"}
-    shipped = [path for folder in folders for path in folder.glob("ckpt-*") if path.suffix in (".keras", ".h5")]
+    shipped = [path for folder in folders for path in folder.glob("ckpt-*") if path.suffix in ageclf.NETWORKS]
     shipped.sort(key=lambda path: ([int(number) for number in re.findall(r"\d+", path.stem)], path.name))
     found = [path for path in (own, *reversed(shipped)) if path.is_file()]
     if not found:
@@ -141,7 +143,7 @@ def export_saved_model(checkpoint: Path, folder: Path) -> None:
     archive.track(model)
     # Not `model.export`: that calls the network as if in training.
     serve = functools.partial(model.__call__, training=False)
-    archive.add_endpoint("serve", serve, [keras.InputSpec(shape=(None, 48, 48, 1), dtype="float32")])
+    archive.add_endpoint("serve", serve, [keras.InputSpec(shape=(None, SIZE, SIZE, 1), dtype="float32")])
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as aside:
         new, old = Path(aside, "new"), Path(aside, "old")
         archive.write_out(new, verbose=False)

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtr
 
+from ageclf.faces.csv_table import SIZE
 from ageclf.network.backend import keras, let_jax_compile
 from ageclf.network.pretrained import load_backbone_weights
 
@@ -37,7 +38,7 @@ def augmentation(
     """
     exact = {"dtype": "float32"}  # whatever the precision of the rest: bfloat16 has a quarter of a pixel's accuracy
     black = {"fill_mode": "constant", "fill_value": 0.0, **exact}
-    x = inputs = keras.Input((48, 48, 1))
+    x = inputs = keras.Input((SIZE, SIZE, 1))
     if flip:
         x = layers.RandomFlip("horizontal", **exact, seed=seed, name="flip")(x)
     if brightness:
@@ -55,7 +56,7 @@ def augmentation(
 
 def build_network(
     backbone: str = "small",
-    image_size: int = 48,
+    image_size: int = SIZE,
     n_groups: int = 6,
     weights: str = "none",
     augment: keras.Model | None = None,
@@ -71,9 +72,9 @@ def build_network(
     """
     if backbone not in BACKBONES:
         raise ValueError(f"backbone={backbone!r}: expected one of {', '.join(BACKBONES)}")
-    inputs = keras.Input((48, 48, 1), name="grey")
+    inputs = keras.Input((SIZE, SIZE, 1), name="grey")
     x = inputs if augment is None else augment(inputs)
-    if image_size != 48:
+    if image_size != SIZE:
         x = layers.Resizing(image_size, image_size, name="resize")(x)
     if backbone == "small":
         x = layers.Rescaling(1 / 127.5, offset=-1, name="rescale")(x)
@@ -150,7 +151,7 @@ def losses(network: keras.Model, auxiliary: float) -> dict:
     }
 
 
-def small_backbone(image_size: int = 48) -> keras.Model:
+def small_backbone(image_size: int = SIZE) -> keras.Model:
     """A plain residual network for two cores: rescaled grey (n, size, size, 1) to features (n, size/8, size/8, 192).
 
     Stem of 32 channels with stride 2, then stages of 48, 96 and 192 channels with two basic blocks each

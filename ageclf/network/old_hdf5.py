@@ -12,6 +12,7 @@ from pathlib import Path
 
 import h5py
 
+from ageclf.faces.csv_table import SIZE
 from ageclf.network.backend import keras
 
 layers = keras.layers
@@ -63,12 +64,12 @@ def _rebuild(config: dict) -> tuple[keras.Model, dict[str, str]]:
     """Build the network that a configuration describes; return it, and the new names of the two dense layers."""
     chain = list(_chain(config))
     shape = chain[0]["config"]["batch_input_shape"][1:]
-    if shape != [48, 48, 3]:
-        raise ValueError(f"it takes pictures of shape {shape}, not [48, 48, 3]")
+    if shape != [SIZE, SIZE, 3]:
+        raise ValueError(f"it takes pictures of shape {shape}, not {[SIZE, SIZE, 3]}")
     found = [layer for layer in chain if _kind(layer) not in IDLE]
     # Resizing and rescaling are linear: which of them comes first makes no difference.
     resizing = [layer for layer in found[:2] if _kind(layer) == "Resizing"]
-    size = resizing[0]["config"]["height"] if resizing else 48
+    size = resizing[0]["config"]["height"] if resizing else SIZE
     square = [("Resizing", {"width": size, "interpolation": "bilinear"})][: len(resizing)]
     found = resizing + [layer for layer in found if layer not in resizing]
     _compare(found, [*square, *REFERENCE])
@@ -129,8 +130,8 @@ def _network(backbone: str, size: int) -> keras.Model:
     settings = {"include_top": False, "weights": None, "include_preprocessing": False}
     body = getattr(keras.applications, backbone)(input_shape=(size, size, 3), **settings)
     body.name = "backbone"
-    x = inputs = keras.Input((48, 48, 1), name="grey")
-    if size != 48:
+    x = inputs = keras.Input((SIZE, SIZE, 1), name="grey")
+    if size != SIZE:
         x = layers.Resizing(size, size, name="resize")(x)
     x = layers.Concatenate(name="rgb")([x, x, x])
     x = layers.Rescaling(1 / 127.5, offset=-1, name="rescale")(x)

@@ -33,11 +33,11 @@ class Progress(keras.callbacks.Callback):
     def __init__(self, checkpoint: Path, log: Path, provenance: dict, kept: keras.Model | None = None):
         super().__init__()
         self.checkpoint, self.log, self.provenance, self.kept = checkpoint, log, provenance, kept
-        self.state = checkpoint.with_suffix(".training.npz")
+        self.state = checkpoint.with_suffix(ageclf.STATE)
         sources = {path.name: ageclf.sha256(path) for path in SOURCES}
         self.begun_with = _flat(provenance | {"source": sources})
-        for path in (checkpoint, checkpoint.with_suffix(".json"), self.state):
-            ageclf.remove_asides(path)
+        for path in (checkpoint, checkpoint.with_suffix(ageclf.PROVENANCE), self.state):
+            ageclf.remove_partial(path)
         self.read()
 
     def read(self) -> None:
@@ -91,13 +91,13 @@ class Progress(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict) -> None:
         """Save what the epoch has brought. Raises OSError, and leaves what the last one saved, when that fails."""
         rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
-        row = {"epoch": epoch + 1, **of_the_groups(logs), "learning_rate": rate}
+        row = {"epoch": epoch + 1, **group_metrics(logs), "learning_rate": rate}
         history = [*self.history, row]
         try:
             if epochs_since_best(history) == 0:
                 measured = {name: row[name] for name in ("epoch", "val_loss", "val_accuracy")}
                 save_checkpoint(self.kept or self.model, self.checkpoint, self.provenance | measured)
-            ageclf.write_aside(self.log, lambda aside: pd.DataFrame(history).to_csv(aside, index=False))
+            ageclf.atomic_write(self.log, lambda partial: pd.DataFrame(history).to_csv(partial, index=False))
             self._save(history)
         except OSError as error:
             again = f"when that is mended, the same command goes on after epoch {epoch}"
@@ -108,14 +108,14 @@ class Progress(keras.callbacks.Callback):
         arrays = {"known": np.array(json.dumps({"begun_with": self.begun_with, "history": history}))}
         for kind, variables in (("network", self.model.variables), ("optimizer", self.model.optimizer.variables)):
             arrays |= {f"{kind} {i}": keras.ops.convert_to_numpy(variable) for i, variable in enumerate(variables)}
-        ageclf.write_aside(self.state, lambda aside: np.savez(aside, allow_pickle=False, **arrays))
+        ageclf.atomic_write(self.state, lambda partial: np.savez(partial, allow_pickle=False, **arrays))
 
     def finish(self) -> None:
         """Remove the state: the next training starts anew."""
         self.state.unlink(missing_ok=True)
 
 
-def of_the_groups(logs: dict) -> dict:
+def group_metrics(logs: dict) -> dict:
     """Name loss and accuracy of the groups alike, whether the network has auxiliary outputs or not."""
     own = {name.replace("probabilities_", ""): logs[name] for name in logs if "probabilities_" in name}
     return {name: logs[name] for name in logs if "probabilities_" not in name} | own

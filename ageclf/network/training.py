@@ -1,4 +1,4 @@
-"""Training: batches in a seeded order, the learning rate, and fit, which goes on where it was stopped."""
+"""Training: batches in a seeded order, the learning rate schedule, EMA of the weights, and fit, which resumes."""
 
 import math
 import shutil
@@ -13,9 +13,10 @@ from tqdm import tqdm
 
 from ageclf.network.backend import keras
 from ageclf.network.model import losses, without_augmentation
-from ageclf.network.progress import Progress, epochs_since_best, of_the_groups
+from ageclf.network.progress import Progress, epochs_since_best, group_metrics
 
 Targets = np.ndarray | dict[str, np.ndarray]  # of the groups, or of each output by its name
+BATCH = 128  # faces per update of the batch-norm statistics
 
 
 def _take(arrays, rows: np.ndarray | slice):
@@ -62,7 +63,10 @@ def warmup_cosine(peak: float, steps: int, warmup: float = 0.05) -> keras.optimi
 
 
 class ProgressBar(keras.callbacks.Callback):
-    """One bar over all batches of some epochs, with the last epoch's figures and the time left beside it."""
+    """One bar over all batches of all epochs, with the time left and the last epoch's validation accuracy.
+
+    (`tqdm.keras.TqdmCallback` has a bar for the epochs, which stands still within one, or a second bar for each epoch.)
+    """
 
     def __init__(self, name: str, done: int, epochs: int):
         super().__init__()
@@ -78,10 +82,53 @@ class ProgressBar(keras.callbacks.Callback):
         self.bar.update()
 
     def on_epoch_end(self, epoch: int, logs: dict) -> None:
-        self.bar.set_postfix_str(f"epoch {epoch + 1}, validation accuracy {of_the_groups(logs)['val_accuracy']:.3f}")
+        self.bar.set_postfix_str(f"epoch {epoch + 1}, validation accuracy {group_metrics(logs)['val_accuracy']:.3f}")
 
     def on_train_end(self, logs: dict | None = None) -> None:
         self.bar.close()
+
+
+class EvaluateEMA(keras.callbacks.Callback):
+    """Validates and saves a network with the exponential moving average (EMA) of its weights.
+
+    The optimizer keeps the averages, given `use_ema`. For validation they are swapped with the weights, and a state
+    that `Progress` saves meanwhile holds them swapped: `resumed` says that the network comes from such a state. This
+    callback must come last, after what saves. (Keras' SwapEMAWeights swaps back before a state can be saved.) With
+    `images`, uint8 (n, 48, 48), `recompute_batch_norm` runs before each validation.
+    """
+
+    def __init__(self, images: np.ndarray, resumed: bool):
+        super().__init__()
+        self.images, self.resumed = images, resumed
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        if self.resumed:
+            self._swap()
+
+    def on_test_begin(self, logs: dict | None = None) -> None:
+        self._swap()
+        recompute_batch_norm(self.model, self.images)
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        self._swap()
+
+    def _swap(self) -> None:
+        averages = [variable for variable in self.model.optimizer.variables if variable.path.endswith("_average")]
+        for weight, average in zip(self.model.trainable_variables, averages, strict=bool(averages)):
+            value = keras.ops.convert_to_numpy(weight).copy()
+            weight.assign(keras.ops.convert_to_numpy(average))
+            average.assign(value)
+
+
+def recompute_batch_norm(model: keras.Model, images: np.ndarray) -> None:
+    """Recompute the moving statistics of batch normalisation, in place, on faces as they are: uint8 (n, 48, 48).
+
+    Those of the training are of augmented faces, and of other weights than the average. Wu and Johnson, "Rethinking
+    'batch' in batch normalization", 2021, section 3. No images: nothing changes.
+    """
+    network = without_augmentation(model)
+    for start in range(0, len(images), BATCH):
+        network(images[start : start + BATCH, ..., np.newaxis], training=True)
 
 
 def on_all_gpus(kind: str = "GPU") -> AbstractContextManager:
@@ -119,32 +166,32 @@ def fit(
     patience: int,
     seed: int,
     weight_decay: float = 0.0,
-    averaging: float = 0.0,
-    norm_faces: int = 0,
+    ema_momentum: float = 0.0,
+    batch_norm_faces: int = 0,
     auxiliary: float = 0.0,
 ) -> None:
-    """Train the head alone for `head_epochs` at a constant rate, then everything for `epochs` by `warmup_cosine`.
+    """Train the head alone for `head_epochs` at a constant rate, then all layers for `epochs` by `warmup_cosine`.
 
-    `train` and `val` are images uint8 (n, 48, 48) with targets float32 (n, n_groups); of a network with auxiliary
-    outputs, whose losses count `auxiliary` times, with targets of each by name. The model is compiled
-    anew for each phase: which weights an optimizer moves is settled then. The second phase ends early when the
-    validation loss has not been lower for `patience` epochs. Epochs that `progress` brings along are not done
-    again: with one thread, what comes out is exactly that of a training that was never stopped. With TensorFlow,
-    the history also goes to a folder `tensorboard` beside the log.
+    `train` and `val` are images uint8 (n, 48, 48) with targets float32 (n, n_groups), or targets of each output by name
+    for a network with auxiliary outputs, whose losses are weighted by `auxiliary`. The model is compiled anew for each
+    phase: which weights an optimizer updates is fixed then. The second phase ends early when the validation loss has
+    not been lower for `patience` epochs. Epochs in the state of `progress` are not repeated: with one thread, a resumed
+    training ends with exactly the weights of an uninterrupted one. With TensorFlow, the history also goes to a folder
+    `tensorboard` next to the log.
 
-    In the second phase, what is validated and saved is the moving average of the weights with the momentum
-    `averaging`, when that is above 0, with statistics `settle`d on `norm_faces` training faces, when these are.
-    Weights, but for those of normalisation and biases, decay by `weight_decay` times the learning rate a step
-    (Loshchilov and Hutter, "Decoupled weight decay regularization", 2019).
+    In the second phase, with `ema_momentum` above 0, the EMA of the weights is validated and saved, with batch-norm
+    statistics recomputed on `batch_norm_faces` training faces. Weights other than those of normalisation and biases
+    decay by `weight_decay` times the learning rate per step (Loshchilov and Hutter, "Decoupled weight decay
+    regularization", 2019).
 
-    A network that was built in `on_all_gpus` gets its share of each batch on each GPU. The last faces of `train` and
-    of `val`, fewer than there are GPUs, are left out where they make no full share. Raises ValueError for a
-    `batch_size` that is no multiple of the number of GPUs.
+    A network built within `on_all_gpus` is trained on all GPUs, each with its share of every batch; the last faces of
+    `train` and `val` that make no full share are left out. Raises ValueError for a `batch_size` that is no multiple of
+    the number of GPUs.
     """
     strategy = getattr(model, "distribute_strategy", None)  # other backends have none
     devices = strategy.num_replicas_in_sync if strategy else 1
     if batch_size % devices:
-        raise ValueError(f"batch_size={batch_size} cannot be shared out evenly: give a multiple of {devices}, the GPUs")
+        raise ValueError(f"batch_size={batch_size} cannot be shared evenly: give a multiple of {devices} GPUs")
     # Keras stops at a share that is empty, or at a first batch with shares of two sizes.
     train, val = (_take(part, slice(len(part[0]) - len(part[0]) % devices)) for part in (train, val))
     progress.read()
@@ -158,25 +205,25 @@ def fit(
         model.stop_training = epochs_since_best(progress.history[head_epochs:]) >= patience
         return model.stop_training
 
-    for phase, first, last in (("head", 0, head_epochs), ("everything", head_epochs, head_epochs + epochs)):
+    for phase, first, last in (("head", 0, head_epochs), ("all layers", head_epochs, head_epochs + epochs)):
         done = len(progress.history)
         if done >= last or stop_in_time():
             continue
-        model.get_layer("backbone").trainable = phase == "everything"
+        model.get_layer("backbone").trainable = phase == "all layers"
         rate = head_learning_rate if phase == "head" else warmup_cosine(learning_rate, epochs * steps)
         with strategy.scope() if strategy else nullcontext():
             optimizer = keras.optimizers.Adam(rate)
-            if phase == "everything":
-                averages = {"use_ema": averaging > 0, "ema_momentum": averaging}
-                optimizer = keras.optimizers.Adam(rate, weight_decay=weight_decay or None, **averages)
+            if phase == "all layers":
+                ema = {"use_ema": ema_momentum > 0, "ema_momentum": ema_momentum}
+                optimizer = keras.optimizers.Adam(rate, weight_decay=weight_decay or None, **ema)
                 optimizer.exclude_from_weight_decay(var_names=["bias", "beta", "gamma"])
             model.compile(optimizer, **losses(model, auxiliary))
             if done > first:
                 progress.restore_optimizer(model)
         callbacks = [progress, keras.callbacks.LambdaCallback(on_epoch_end=stop_in_time)]
-        if phase == "everything" and (averaging or norm_faces):
-            drawn = np.random.default_rng(seed).permutation(len(train[0]))[:norm_faces]  # files may be in order of age
-            callbacks.append(Averaging(train[0][drawn], resumed=done > first))
+        if phase == "all layers" and (ema_momentum or batch_norm_faces):
+            order = np.random.default_rng(seed).permutation(len(train[0]))  # files may be in order of age
+            callbacks.append(EvaluateEMA(train[0][order[:batch_norm_faces]], resumed=done > first))
         if keras.backend.backend() == "tensorflow":
             callbacks.append(keras.callbacks.TensorBoard(tensorboard, write_graph=False))
         model.fit(
@@ -194,49 +241,3 @@ def fit(
 def read_history(log: Path) -> pd.DataFrame:
     """Read the CSV of a training: one row an epoch, indexed by the epoch's number, from 1."""
     return pd.read_csv(log, index_col="epoch")
-
-
-BATCH = 128  # faces behind each update of the statistics
-
-
-class Averaging(keras.callbacks.Callback):
-    """Puts moving averages in the place of a network's weights while it is validated and saved.
-
-    The optimizer keeps the averages, when it is told `use_ema`; for the time of validation they and the weights change
-    places, and a state that `Progress` saves meanwhile holds them so: `resumed` says that the network comes from one.
-    This callback must come last, after what saves. With `images`, uint8 (n, 48, 48), the moving statistics of batch
-    normalisation are measured anew before each validation, as `settle` says.
-    """
-
-    def __init__(self, images: np.ndarray, resumed: bool):
-        super().__init__()
-        self.images, self.resumed = images, resumed
-
-    def on_train_begin(self, logs: dict | None = None) -> None:
-        if self.resumed:
-            self._change_places()
-
-    def on_test_begin(self, logs: dict | None = None) -> None:
-        self._change_places()
-        settle(self.model, self.images)
-
-    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        self._change_places()
-
-    def _change_places(self) -> None:
-        kept = [variable for variable in self.model.optimizer.variables if variable.path.endswith("_average")]
-        for weight, average in zip(self.model.trainable_variables, kept, strict=bool(kept)):
-            value = keras.ops.convert_to_numpy(weight).copy()
-            weight.assign(keras.ops.convert_to_numpy(average))
-            average.assign(value)
-
-
-def settle(model: keras.Model, images: np.ndarray) -> None:
-    """Measure the moving statistics of batch normalisation anew, in place, on faces as they are: uint8 (n, 48, 48).
-
-    Those of the training are of faces that were shifted, turned and partly black, seen by other weights than the
-    average. Wu and Johnson, "Rethinking 'batch' in batch normalization", 2021, section 3. No images: nothing changes.
-    """
-    network = without_augmentation(model)
-    for start in range(0, len(images), BATCH):
-        network(images[start : start + BATCH, ..., np.newaxis], training=True)

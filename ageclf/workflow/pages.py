@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,17 @@ from nbformat import NotebookNode
 import ageclf
 from ageclf.faces.groups import REFERENCE_EDGES
 from ageclf.run_folder import failures
+from ageclf.workflow.dependencies import COMPARISON, EVALUATION
+
+REFERENCE_ACCURACY = 0.705  # what the reference design reports for its six groups, on a split that is not known
 
 
 def read_report(folder: Path) -> dict[str, Any]:
     """Return run.json with `metrics` (None before an evaluation) and `failures` of a run's folder.
 
     `stale` says that the metrics are those of an earlier attempt: the last one failed, and did not make them anew.
-    Raises FileNotFoundError where there is no run.json.
+    `reference` is the accuracy to show beside the run's; None for other groups, and for synthetic faces: beside them
+    it would look like something to compare with. Raises FileNotFoundError where there is no run.json.
     """
     run = ageclf.read_json(folder / "run.json")
     if run is None:
@@ -28,17 +33,21 @@ def read_report(folder: Path) -> dict[str, Any]:
     metrics, failed = ageclf.read_json(folder / "metrics.json"), failures(folder)
     started = datetime.fromisoformat(run["started"]).timestamp()
     stale = bool(metrics and failed) and (folder / "metrics.json").stat().st_mtime < started
-    return run | {"metrics": metrics, "failures": failed, "stale": stale}
+    alike = bool(metrics) and metrics["edges"] == list(REFERENCE_EDGES) and not run["data"]["synthetic"]
+    reference = REFERENCE_ACCURACY if alike else None
+    return run | {"metrics": metrics, "failures": failed, "stale": stale, "reference": reference}
 
 
-def executed(folder: Path, run: dict[str, Any]) -> dict[str, NotebookNode]:
-    """Return the run's notebooks that ran to their end, by name, in order. Raises ValueError for a damaged one."""
-    paths = {name: folder / f"{name}.ipynb" for name in sorted(run["parameters"])}
-    return {name: read_executed(path) for name, path in paths.items() if path.exists()}
+def executed(folder: Path, names: Iterable[str]) -> dict[str, NotebookNode]:
+    """Return those of the named notebooks in a run's folder that ran to their end, in order.
+
+    Raises ValueError for one that is damaged, or was saved by another program than papermill.
+    """
+    paths = {name: folder / f"{name}.ipynb" for name in sorted(names)}
+    return {name: _read_executed(path) for name, path in paths.items() if path.exists()}
 
 
-def read_executed(path: Path) -> NotebookNode:
-    """Read a notebook that papermill has executed. Raises ValueError when it is damaged, or was saved by others."""
+def _read_executed(path: Path) -> NotebookNode:
     with contextlib.suppress(ValueError):
         notebook = nbformat.read(path, as_version=4)
         if "papermill" in notebook.metadata:
@@ -54,50 +63,37 @@ def is_new(notebook: NotebookNode, run: dict[str, Any]) -> bool:
 
 def provenance(folder: Path, run: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Return, by notebook, the `commit` and `versions` that it ran with: the run's, or those of an earlier one."""
-    now = {"commit": run["commit"], "versions": run["versions"]}
     unknown = {"commit": None, "versions": {}}
-    notebooks = executed(folder, run)
-    return {name: now if is_new(nb, run) else run["earlier"].get(name, unknown) for name, nb in notebooks.items()}
+    return {
+        name: {key: run[key] for key in unknown} if is_new(notebook, run) else run["earlier"].get(name, unknown)
+        for name, notebook in executed(folder, run["parameters"]).items()
+    }
 
 
-REFERENCE_ACCURACY = 0.705  # what the reference design reports for its six groups, on a split that is not known
-
-
-def write_pages(folder: Path) -> list[Path]:
-    """Write <notebook>.html for every executed notebook of a run, each one file, and return their paths.
+def write_pages(folder: Path) -> None:
+    """Write <notebook>.html for every executed notebook of a run, each one file.
 
     A page of a notebook that is no longer there is removed. Raises FileNotFoundError where there is no run.json.
     """
-    run = summary(folder)
-    notebooks, code, exporter = executed(folder, run), provenance(folder, run), html_exporter()
-    points = [point for point in run.get("points", {}) if (folder / point / "05_evaluation.html").exists()]
+    run, exporter = read_report(folder), html_exporter()
+    notebooks, code = executed(folder, run["parameters"]), provenance(folder, run)
+    evaluated = [name for name in run["configurations"] if (folder / name / f"{EVALUATION}.html").exists()]
+    names = {"pages": list(notebooks), "evaluated": evaluated, "evaluation": EVALUATION, "comparison": COMPARISON}
     for name in run["parameters"].keys() - notebooks.keys():
         (folder / f"{name}.html").unlink(missing_ok=True)
     for name, notebook in notebooks.items():
         describe_figures(notebook)
         page = {
             "name": name,
-            "title": title(notebook),
+            "title": notebook.cells[0].source.splitlines()[0].removeprefix("# "),
             "parameters": parameters(folder / f"{name}.ipynb", notebook, run),
             "duration": notebook.metadata.papermill.duration,
             "ended": notebook.metadata.papermill.end_time,
             "earlier": not is_new(notebook, run),
             **code[name],
         }
-        resources = {"report": {"run": run, "page": page, "pages": list(notebooks), "points": points}}
-        html, _ = exporter.from_notebook_node(notebook, resources)
+        html, _ = exporter.from_notebook_node(notebook, {"report": {"run": run, "page": page, **names}})
         ageclf.write_text(folder / f"{name}.html", html)
-    return [folder / f"{name}.html" for name in notebooks]
-
-
-def summary(folder: Path) -> dict[str, Any]:
-    """Return `report.read_report` with `reference`, the accuracy that stands beside the run's, or None.
-
-    None for other groups, and for drawn faces: beside them it would look like something to compare with.
-    """
-    run = read_report(folder)
-    beside = bool(run["metrics"]) and run["metrics"]["edges"] == list(REFERENCE_EDGES) and not run["data"]["synthetic"]
-    return run | {"reference": REFERENCE_ACCURACY if beside else None}
 
 
 def html_exporter() -> HTMLExporter:
@@ -128,12 +124,6 @@ def anchored(html: str) -> tuple[str, list[tuple[str, str, str]]]:
     return re.sub(r"<h([23])>(.+?)</h\1>", with_anchor, html, flags=re.DOTALL), found
 
 
-def title(notebook: NotebookNode) -> str:
-    """Return the notebook's first heading."""
-    text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
-    return re.search(r"^# (.+)$", text, re.MULTILINE)[1]
-
-
 def describe_figures(notebook: NotebookNode) -> None:
     """Give each figure, in the metadata of its output and in place, `number` on the page, `caption` and `alt`.
 
@@ -144,31 +134,32 @@ def describe_figures(notebook: NotebookNode) -> None:
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             heading = (re.findall(r"^#+ (.+)$", cell.source, re.MULTILINE) or [heading])[-1]
-        drawn = [output for output in cell.get("outputs", []) if "image/png" in output.get("data", {})]
-        for i, figure in enumerate(drawn):
+        figures = [output for output in cell.get("outputs", []) if "image/png" in output.get("data", {})]
+        for i, figure in enumerate(figures):
             number += 1
             figure.metadata["number"] = number
             for key in ("caption", "alt"):
                 given = cell.metadata.get(key, heading)
                 texts = [given] if isinstance(given, str) else given
-                beside = f"{heading} ({i + 1} of {len(drawn)})"
-                figure.metadata[key] = texts[i] if len(texts) == len(drawn) else beside
+                numbered = f"{heading} ({i + 1} of {len(figures)})"
+                figure.metadata[key] = texts[i] if len(texts) == len(figures) else numbered
 
 
 def parameters(path: Path, notebook: NotebookNode, run: dict[str, Any]) -> list[tuple[str, Any, str]]:
     """Return name, value and explanation of each parameter that the notebook ran with."""
     given = {**notebook.metadata.papermill.parameters, "data": run["data"]["name"]}
-    known = papermill.inspect_notebook(path)
-    return [(name, given.get(name, known[name]["default"].strip("\"'")), known[name]["help"]) for name in known]
+    every = papermill.inspect_notebook(path)
+    return [(name, given.get(name, one["default"].strip("\"'")), one["help"]) for name, one in every.items()]
 
 
-def write_index(reports: Path) -> Path:
-    """Write index.html, a table of all runs below `reports`, newest first, and return its path."""
+def write_index(reports: Path) -> None:
+    """Write index.html, a table of all runs below `reports`, newest first; each leads to its evaluation or comparison,
+    where there is one."""
     runs = []
     for folder in (path.parent for path in reports.glob("*/run.json")):
         pages = [page.stem for page in sorted(folder.glob("*.html"))]
-        runs.append(summary(folder) | {"folder": folder.name, "pages": pages})
+        start = min(pages, key=lambda page: page not in (EVALUATION, COMPARISON), default=None)
+        runs.append(read_report(folder) | {"folder": folder.name, "pages": pages, "start": start})
     runs.sort(key=lambda run: run["started"], reverse=True)
     html = html_exporter().environment.get_template("runs.html.j2").render(runs=runs)
     ageclf.write_text(reports / "index.html", html)
-    return reports / "index.html"

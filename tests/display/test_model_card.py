@@ -13,9 +13,10 @@ import pytest
 import ageclf
 from ageclf import __main__
 from ageclf.display import model_card
-from ageclf.display.tables import percent
+from ageclf.display.tables import with_interval
 from ageclf.faces.groups import REFERENCE_EDGES
 from ageclf.metrics import evaluation
+from ageclf.metrics.bootstrap import resample_clusters
 
 CARD = model_card.CARD.read_text(encoding="utf-8")
 WAY = "group × gender × ethnicity"
@@ -25,15 +26,16 @@ WAY = "group × gender × ethnicity"
 def results() -> dict:
     """What `05_evaluation` writes, as if of 3,000 faces; those of the last ethnicity are too few to judge."""
     rng = np.random.default_rng(0)
-    shares = pd.DataFrame(rng.dirichlet(np.ones(6), 3000), columns=[f"p_{group}" for group in range(6)])
-    group = np.where(rng.random(3000) < 0.5, shares.to_numpy().argmax(axis=1), rng.integers(0, 6, 3000))
+    probabilities = pd.DataFrame(rng.dirichlet(np.ones(6), 3000), columns=[f"p_{group}" for group in range(6)])
+    group = np.where(rng.random(3000) < 0.5, probabilities.to_numpy().argmax(axis=1), rng.integers(0, 6, 3000))
     people = {"gender": rng.integers(0, 2, 3000), "ethnicity": rng.choice(5, 3000, p=[0.3, 0.3, 0.2, 0.19, 0.01])}
     pictures = {"black_edge": rng.random(3000), "brightness": rng.random(3000)}
-    predictions = shares.assign(age=group * 12, group=group, cluster=np.arange(3000) // 2, **people, **pictures)
-    ages, answers = [3.0, 12.0, 25.0, 38.0, 55.0, 75.0], {"majority": np.full(3000, 2), "prior": group}
-    measured = evaluation.evaluate(predictions, REFERENCE_EDGES, answers, ages, temperature=1.5, n_resamples=50)
+    predictions = probabilities.assign(age=group * 12, group=group, cluster=np.arange(3000) // 2, **people, **pictures)
+    ages, baselines = [3.0, 12.0, 25.0, 38.0, 55.0, 75.0], {"most_frequent": np.full(3000, 2), "stratified": group}
+    resamples = resample_clusters(predictions["cluster"].to_numpy(), n_resamples=50)
+    measured = evaluation.evaluate(predictions, REFERENCE_EDGES, baselines, ages, 1.5, resamples)
     return {
-        "schema": 1,
+        "schema": 2,
         "data": {"name": "age_gender.csv", "sha256": "62f7" * 16, "synthetic": False},
         "part": "test",
         "left_out": 0,
@@ -97,7 +99,7 @@ def test_one_digit_that_differs_is_found_and_written_anew(files):
     digits = [found.start(2) + digit.start() for found in model_card.BLOCK.finditer(card)
               for digit in re.finditer(r"\d", found[2])]  # fmt: skip
     results = json.loads(files[1].read_text(encoding="utf-8"))
-    for position in digits[:: len(digits) // 50]:
+    for position in digits[:: len(digits) // 20]:
         drifted = f"{card[:position]}{(int(card[position]) + 1) % 10}{card[position + 1 :]}"
         assert model_card.fill(drifted, results) == card != drifted
 
@@ -109,11 +111,11 @@ def test_the_fixture_is_laid_out_as_documented(results):
 
 def test_measures_stand_beside_the_baselines_and_groups_beside_their_faces(results):
     blocks = model_card.blocks(results)
-    assert blocks["measures"].startswith("| measure | network | always 19-30 | prior |\n| --- | --- | --- | --- |\n")
-    accuracy = [percent(one["accuracy"]) for one in (results["measures"], *results["baselines"].values())]
+    assert blocks["measures"].startswith("| measure | network | always 19-30 | stratified |\n| --- | --- | --- |")
+    accuracy = [with_interval(one["accuracy"]) for one in (results["measures"], *results["baselines"].values())]
     assert rows(blocks["measures"])[0] == ["accuracy", *accuracy]
     youngest = results["per_group"][0]
-    assert rows(blocks["groups"])[0][:4] == ["0-5", "1,100", str(youngest["n"]), percent(youngest["precision"])]
+    assert rows(blocks["groups"])[0][:4] == ["0-5", "1,100", str(youngest["n"]), with_interval(youngest["precision"])]
     assert "as they are | temperature 1.50" in blocks["calibration"]
     error = results["calibration"]["after"]["calibration_error"]["value"]
     assert rows(blocks["calibration"])[0][2].startswith(f"{error:.3f} (")
@@ -121,9 +123,9 @@ def test_measures_stand_beside_the_baselines_and_groups_beside_their_faces(resul
 
 def test_the_worst_slices_are_ranked_ones_with_faces_interval_and_gap(results):
     block = model_card.blocks(results)["worst slices"]
-    ranked = sorted((row for row in results["slices"][WAY] if row["n"] >= 30), key=lambda row: row["gap"])
+    ranked = sorted((row for row in results["slices"][WAY] if row["n"] >= 30), key=lambda row: row["gap_value"])
     assert 10 < len(ranked) < len(results["slices"][WAY])
-    shown = [[row["slice"], str(row["n"]), percent(row)] for row in ranked[:10]]
+    shown = [[row["slice"], str(row["n"]), with_interval(row)] for row in ranked[:10]]
     assert [row[:3] for row in rows(block)] == shown
     assert all(re.fullmatch(r"−?\d+\.\d % \(.+\)", row[3]) for row in rows(block))
     few = len(results["slices"][WAY]) - len(ranked)
@@ -141,7 +143,7 @@ def test_the_card_names_what_its_numbers_belong_to(results):
 
 @pytest.mark.parametrize("different", [{"part": "val"}, {"data": {"name": "sample", "sha256": "", "synthetic": True}}])
 def test_only_the_test_part_of_real_faces_comes_into_the_card(results, different):
-    with pytest.raises(ValueError, match="tells of the test part of real faces, not of '"):
+    with pytest.raises(ValueError, match="is about the test part of real faces, not about '"):
         model_card.fill(CARD, results | different)
 
 

@@ -29,8 +29,8 @@ def control(panel, name):
 
 def seen(html):
     """Return what stands above a picture, and its pixels."""
-    said, source = re.search(r'<figcaption>(.+)</figcaption><img src="data:image/png;base64,(.+?)"', html).groups()
-    return said, plt.imread(BytesIO(b64decode(source)))
+    caption, source = re.search(r'<figcaption>(.+)</figcaption><img src="data:image/png;base64,(.+?)"', html).groups()
+    return caption, plt.imread(BytesIO(b64decode(source)))
 
 
 def assert_shows(panel, figure):
@@ -38,7 +38,7 @@ def assert_shows(panel, figure):
 
 
 def gallery(seed, **changed):
-    """Draw the first two faces as they are, and nine times as training with these strengths meets them."""
+    """Show the first two faces as they are, and nine times as training with these strengths changes them."""
     change, two = augmentation(**STRENGTHS | changed, seed=seed), FACES[:2, ..., np.newaxis].astype("float32")
     columns = [two, *(np.asarray(change(two, training=True)) for _ in range(9))]
     return plots.face_grid([column[face, ..., 0] for face in range(2) for column in columns]).figure
@@ -46,21 +46,20 @@ def gallery(seed, **changed):
 
 def bars(*chosen):
     chosen = list(chosen)
-    predicted = PROBABILITIES.argmax(axis=1)
-    return plots.probability_bars(FACES[chosen], PROBABILITIES[chosen], NAMES, TRUE[chosen], predicted[chosen])
+    return plots.probability_bars(FACES[chosen], PROBABILITIES[chosen], NAMES, TRUE[chosen])
 
 
-def test_a_strength_is_seen_on_the_same_draws_until_others_are_asked_for():
+def test_a_strength_is_seen_in_the_same_random_changes_until_others_are_asked_for():
     panel = panels.augmentation_panel(FACES[:2], STRENGTHS, seed=3)
     assert_shows(panel, gallery(3))
     control(panel, "brightness").value = 0.5
     assert_shows(panel, gallery(3, brightness=0.5))
     control(panel, "flip").value = False
     assert_shows(panel, gallery(3, brightness=0.5, flip=False))
-    control(panel, "draw again").click()
+    control(panel, "other changes").click()
     assert_shows(panel, gallery(4, brightness=0.5, flip=False))
-    said = "brightness 0.5, translation 0.1, rotation 0.05"
-    assert seen(panel.children[1].value)[0] == f"Each face as it is, then nine draws with flip False, {said}"
+    others = "brightness 0.5, translation 0.1, rotation 0.05"
+    assert seen(panel.children[1].value)[0] == f"Each face as it is, then nine changes with flip False, {others}"
 
 
 def test_with_every_strength_at_nothing_the_faces_stay_as_they_are():
@@ -76,9 +75,9 @@ def test_a_slider_reaches_as_far_as_the_strength_that_it_starts_from(strength, l
 
 def test_pages_follow_each_other_and_begin_again():
     panel = panels.prediction_panel(FACES, PROBABILITIES, NAMES, TRUE, at_once=2)
-    for page, faces, said in ((1, (0, 1), "1–2"), (2, (2, 3), "3–4"), (3, (4,), "5–5"), (1, (0, 1), "1–2")):
+    for page, faces, shown in ((1, (0, 1), "1–2"), (2, (2, 3), "3–4"), (3, (4,), "5–5"), (1, (0, 1), "1–2")):
         assert control(panel, "page").value == page
-        assert seen(panel.children[1].value)[0] == f"Faces {said} of 5"
+        assert seen(panel.children[1].value)[0] == f"Faces {shown} of 5"
         assert_shows(panel, bars(*faces))
         control(panel, "next faces").click()
 

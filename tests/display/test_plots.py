@@ -1,4 +1,4 @@
-"""Figures show the data they were given, and say without colour what colour says."""
+"""Figures show the data they were given, and without colour all that colour shows."""
 
 import subprocess
 import sys
@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from scipy.stats import binomtest
 
 mpl.use("Agg")
@@ -15,7 +16,9 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 
 from ageclf.display import plots
+from ageclf.faces.groups import group_names
 
+GROUPS = group_names()
 NAMES = ["0-5", "6-18", "19-30"]
 
 
@@ -31,7 +34,7 @@ def interval(value, half=0.02):
 
 def test_plots_leaves_keras_and_global_settings_alone():
     code = (
-        "import sys, matplotlib; before = dict(matplotlib.rcParams); import ageclf.plots;"
+        "import sys, matplotlib; before = dict(matplotlib.rcParams); import ageclf.display.plots;"
         "assert dict(matplotlib.rcParams) == before; assert 'keras' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
@@ -48,13 +51,13 @@ def test_face_grid_shows_every_pixel_on_a_fixed_scale():
         np.testing.assert_array_equal(sheet[top : top + 48, left : left + 48], image)
 
 
-def test_face_grid_draws_each_pixel_two_by_two():
+def test_face_grid_shows_each_pixel_as_two_by_two():
     image = np.random.default_rng(0).integers(0, 256, (1, 48, 48), dtype=np.uint8)
     canvas = plots.face_grid(image).figure.canvas
     canvas.draw()
-    drawn = np.asarray(canvas.buffer_rgba())[..., 0].astype(int)
+    shown = np.asarray(canvas.buffer_rgba())[..., 0].astype(int)
     doubled = np.kron(image[0], np.ones((2, 2), dtype=int))
-    windows = np.lib.stride_tricks.sliding_window_view(drawn, doubled.shape)
+    windows = np.lib.stride_tricks.sliding_window_view(shown, doubled.shape)
     # One grey value is what the colour map's rounding may cost.
     assert (abs(windows - doubled) <= 1).all(axis=(2, 3)).any()
 
@@ -74,7 +77,7 @@ def test_histograms_share_their_bins_and_each_adds_up_to_100():
     assert len({patch.get_linestyle() for patch in axes.patches}) == 2
 
 
-def test_by_group_draws_each_box_at_its_group():
+def test_by_group_puts_each_box_at_its_group():
     groups = np.repeat([0, 2], 101)
     values = np.concatenate([np.arange(101), 200 + np.arange(101)])
     axes = plots.by_group(values, groups, NAMES, "grey")
@@ -102,29 +105,10 @@ def test_confusion_writes_counts_and_row_shares_and_leaves_an_empty_row_blank():
     assert figure.axes[1].get_xlabel().startswith("predicted")
 
 
-def test_training_curves_plot_the_history_by_epoch():
-    history = pd.DataFrame(
-        {
-            "loss": [2.0, 1.0],
-            "val_loss": [2.1, 1.5],
-            "accuracy": [0.2, 0.6],
-            "val_accuracy": [0.3, 0.5],
-            "learning_rate": [1e-3, 1e-4],
-        },
-        index=[1, 2],
-    )
-    loss, accuracy, rate = plots.training_curves(history).axes
-    lines = {line.get_label(): line for line in accuracy.lines}
-    assert lines["train"].get_xydata().tolist() == [[1, 20], [2, 60]]
-    assert lines["validation"].get_xydata().tolist() == [[1, 30], [2, 50]]
-    assert loss.lines[1].get_ydata().tolist() == [2.1, 1.5]
-    assert rate.get_yscale() == "log"
-
-
-def test_probability_bars_tell_right_from_wrong_without_colour():
+def test_probability_bars_distinguish_right_from_wrong_without_colour():
     images = np.zeros((2, 48, 48), dtype=np.uint8)
     probabilities = np.array([[0.7, 0.2, 0.1], [0.1, 0.3, 0.6]])
-    figure = plots.probability_bars(images, probabilities, NAMES, true=[0, 1], predicted=[0, 2])
+    figure = plots.probability_bars(images, probabilities, NAMES, true=[0, 1])
     right, wrong = figure.axes[1::2]
     assert [bar.get_width() for bar in wrong.patches] == pytest.approx([10, 30, 60])
     assert "right" in right.get_title(loc="left")
@@ -134,14 +118,41 @@ def test_probability_bars_tell_right_from_wrong_without_colour():
 
 
 def test_probability_bars_of_no_face_are_an_empty_figure():
-    figure = plots.probability_bars(np.zeros((0, 48, 48)), np.zeros((0, 3)), NAMES, [], [])
+    figure = plots.probability_bars(np.zeros((0, 48, 48)), np.zeros((0, 3)), NAMES, [])
     assert isinstance(figure, Figure)
     assert not figure.axes
 
 
-def test_round_ages_are_told_apart():
+def test_round_ages_are_distinguished():
     axes = plots.age_counts([3, 3, 5, 10])
     others, rounds = axes.containers
     assert {round(bar.get_x() + 0.45): bar.get_height() for bar in others}[3] == 2
     assert {round(bar.get_x() + 0.45): bar.get_height() for bar in rounds} == {0: 0, 5: 1, 10: 1}
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["other years", "years ending in 0 or 5"]
+
+
+def photo_table(n: int) -> pd.DataFrame:
+    probabilities = np.where(np.arange(6) == 2, 0.5, 0.1)
+    rows = [{"face": i + 1, "x": 10 * i, "y": 20, "width": 30, "height": 30} for i in range(n)]
+    table = pd.DataFrame(rows).assign(group=GROUPS[2], above_threshold=[i % 2 == 0 for i in range(n)])
+    return table.assign(**{f"p_{group}": probabilities[group] for group in range(6)})
+
+
+@pytest.mark.parametrize("n", [1, 2, 9])
+def test_every_face_has_its_number_and_the_first_ones_their_probabilities(n):
+    figure = plots.photo_faces(np.zeros((400, 1600, 3), np.uint8), photo_table(n), GROUPS)
+    photo, *bars = figure.axes
+    assert [text.get_text() for text in photo.texts] == [str(i + 1) for i in range(n)]
+    assert [text.get_position() for text in photo.texts] == [(10 * i, 20) for i in range(n)]
+    assert len(bars) == min(n, plots.PHOTO_FACES)
+    assert [bar.get_width() for bar in bars[0].patches] == pytest.approx([10, 10, 50, 10, 10, 10])
+
+
+def test_a_confidence_below_the_threshold_is_written_hatched_and_dashed():
+    figure = plots.photo_faces(np.zeros((400, 400, 3), np.uint8), photo_table(2), GROUPS)
+    photo, above, below = figure.axes
+    assert above.get_title(loc="left") == "1 · 19-30"
+    assert below.get_title(loc="left") == "2 · not sure, 19-30?"
+    assert [ax.patches[2].get_hatch() for ax in (above, below)] == [None, "////"]
+    boxes = [patch for patch in photo.patches if isinstance(patch, Rectangle)]
+    assert [box.get_linestyle() for box in boxes] == ["-", "-", "-", "--"]

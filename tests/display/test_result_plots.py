@@ -1,4 +1,4 @@
-"""Figures of measures show the numbers that they are given, with intervals, and leave out what is undefined."""
+"""Figures of training, measures and comparisons show their numbers, with intervals, and leave out what is undefined."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -18,20 +18,39 @@ def interval(value: float) -> dict:
     return {"value": value, "low": value - 0.02, "high": value + 0.02}
 
 
-def test_measure_intervals_puts_baselines_beside_and_leaves_out_what_is_undefined():
+def test_rows_of_intervals_put_baselines_beside_and_leave_out_what_is_undefined():
     undefined = {"value": None, "low": None, "high": None}
-    results = {
-        "measures": {"accuracy": interval(0.7), "macro_f1": interval(0.6), "groups_off": interval(0.4)},
-        "baselines": {"majority": {"group": "19-30", "accuracy": interval(0.3), "macro_f1": undefined}},
+    models = {
+        "network": {"accuracy": interval(0.7), "macro_f1": interval(0.6), "ordinal_mae": interval(0.4)},
+        "most_frequent": {"group": "19-30", "accuracy": interval(0.3), "macro_f1": undefined},
     }
-    axes = result_plots.measure_intervals(results, ["accuracy", "macro_f1"])
+    axes = result_plots.interval_rows(models, ["accuracy", "macro_f1"])
     network, baseline = axes.lines
     assert network.get_xdata() == pytest.approx([70, 60])
     assert baseline.get_xdata() == pytest.approx([30])
     assert [segment[:, 0].tolist() for segment in axes.collections[1].get_segments()] == [pytest.approx([28, 32])]
     assert [tick.get_text() for tick in axes.get_yticklabels()] == ["accuracy", "macro f1"]
-    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["network", "majority"]
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["network", "most frequent"]
     assert network.get_marker() != baseline.get_marker()
+
+
+def test_training_curves_plot_the_history_by_epoch():
+    history = pd.DataFrame(
+        {
+            "loss": [2.0, 1.0],
+            "val_loss": [2.1, 1.5],
+            "accuracy": [0.2, 0.6],
+            "val_accuracy": [0.3, 0.5],
+            "learning_rate": [1e-3, 1e-4],
+        },
+        index=[1, 2],
+    )
+    loss, accuracy, rate = result_plots.training_curves(history).axes
+    lines = {line.get_label(): line for line in accuracy.lines}
+    assert lines["train"].get_xydata().tolist() == [[1, 20], [2, 60]]
+    assert lines["validation"].get_xydata().tolist() == [[1, 30], [2, 50]]
+    assert loss.lines[1].get_ydata().tolist() == [2.1, 1.5]
+    assert rate.get_yscale() == "log"
 
 
 def test_reliability_shows_bins_with_faces_enough():
@@ -48,14 +67,14 @@ def test_reliability_shows_bins_with_faces_enough():
 
 def test_a_curve_shows_accuracy_and_its_interval_beside_that_of_all_faces():
     frame = pd.DataFrame({"value": [0.6, 0.8], "low": [0.5, 0.7], "high": [0.7, 0.9]})
-    axes = result_plots.accuracy_curve(np.array([100, 50]), frame, "share answered (%)", 0.6)
+    axes = result_plots.accuracy_curve(np.array([100, 50]), frame, "coverage (%)", 0.6)
     overall, curve = axes.lines
     assert overall.get_ydata() == pytest.approx([60, 60])
     assert curve.get_xdata().tolist() == [100, 50]
     assert curve.get_ydata() == pytest.approx([60, 80])
     band = axes.collections[0].get_paths()[0].vertices
     assert {round(float(y)) for _, y in band} == {50, 70, 90}
-    assert axes.get_xlabel() == "share answered (%)"
+    assert axes.get_xlabel() == "coverage (%)"
 
 
 def test_slices_too_small_to_judge_are_hollow():
@@ -83,3 +102,88 @@ def test_heat_lies_over_the_face_and_a_line_goes_around_its_upper_half():
     line = heated.collections[0].get_paths()[0].vertices
     assert line.max() == pytest.approx(23.5)
     assert not cold.collections, "a map without heat has no line"
+
+
+def history(*losses: float) -> pd.DataFrame:
+    epochs = pd.Index(range(1, len(losses) + 1), name="epoch")
+    return pd.DataFrame({"val_accuracy": [1 - loss / 2 for loss in losses], "val_loss": losses}, index=epochs)
+
+
+def compared(**changes) -> dict:
+    return {"measure": "accuracy", "settings": [{}], "baseline": "flip no", "differences": [], "effects": [], **changes}
+
+
+def test_a_setting_has_one_look_and_one_name_and_each_seed_a_line():
+    settings = {"flip no": {"1": "a", "2": "b"}, "flip yes": {"1": "c"}, "without a log": {"1": "d"}}
+    histories = {"a": history(1.5, 1.1, 1.2), "b": history(1.4, 1.3), "c": history(1.2)}
+    figure = result_plots.sweep_curves(settings, histories)
+    accuracy, loss = figure.axes
+    first, second, other = loss.lines
+    assert first.get_xdata().tolist() == [1, 2, 3]
+    assert second.get_ydata().tolist() == [1.4, 1.3]
+    assert accuracy.lines[2].get_ydata() == pytest.approx([40])
+    assert first.get_markevery() == [1]  # the second epoch has the lowest loss
+    assert first.get_color() == second.get_color() != other.get_color()
+    assert first.get_marker() != other.get_marker()
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["flip no", "flip yes"]
+
+
+def test_many_settings_have_a_legend_that_fits_the_figure():
+    settings = {f"augmentation flip, translation, rotation {i}": {"1": f"p{i}"} for i in range(24)}
+    figure = result_plots.sweep_curves(settings, {f"p{i}": history(1.5, 1.4) for i in range(24)})
+    figure.canvas.draw()
+    box, (width, height) = figure.legends[0].get_window_extent(), figure.canvas.get_width_height()
+    assert 0 <= box.x0 < box.x1 <= width
+    assert 0 <= box.y0 < box.y1 <= height
+    assert min(axes.get_position().height for axes in figure.axes) * height > 150  # pixels left for the curves
+    looks = {(line.get_color(), line.get_marker(), line.get_linestyle()) for line in figure.axes[0].lines}
+    assert len(looks) == 24
+
+
+def test_main_effects_show_means_and_single_values_in_per_cent():
+    effects = [
+        {"axis": "flip", "level": "no", "values": [0.6, 0.7], "mean": 0.65},
+        {"axis": "flip", "level": "yes", "values": [], "mean": None},
+        {"axis": "rate", "level": "0.001", "values": [0.6], "mean": 0.6},
+    ]
+    figure = result_plots.main_effects(compared(effects=effects))
+    flip, rate = figure.axes
+    assert flip.lines[0].get_ydata() == pytest.approx([60, 70])
+    assert flip.lines[-1].get_ydata()[0] == pytest.approx(65)
+    assert [tick.get_text() for tick in flip.get_xticklabels()] == ["no", "yes"]
+    assert (flip.get_xlabel(), rate.get_xlabel()) == ("flip", "rate")
+    assert figure.get_supylabel() == "accuracy (%)"
+
+
+SETS = ["none", "flip", "flip, translation", "flip, translation, rotation"]
+BACKBONES = [f"EfficientNetV2B{i}" for i in range(6)]
+
+
+@pytest.mark.parametrize("levels", [SETS, [f"{name}, {i}" for name in SETS for i in "12"], BACKBONES, list("12345678")])
+def test_names_of_levels_do_not_cover_each_other(levels):
+    effects = [{"axis": "axis", "level": level, "values": [0.6], "mean": 0.6} for level in levels]
+    (axes,) = result_plots.main_effects(compared(effects=effects)).axes
+    axes.figure.canvas.draw()
+    boxes = [tick.get_window_extent() for tick in axes.get_xticklabels()]
+    assert not any(one.overlaps(other) for i, one in enumerate(boxes) for other in boxes[:i])
+    assert axes.get_position().height > 0.3
+
+
+def test_differences_stand_beside_zero_with_interval_and_seeds():
+    row = {"setting": "flip yes", "seeds": ["1", "2"], "value": 0.02, "low": 0.01, "high": 0.03, "by_seed": [0.0, 0.04]}
+    none = {"setting": "flip both", "seeds": [], "value": None, "low": None, "high": None, "by_seed": []}
+    figure = result_plots.differences(compared(differences=[row, none]))
+    zero, seeds, value = figure.axes[0].lines
+    assert zero.get_xdata() == [0, 0]
+    assert seeds.get_xdata() == pytest.approx([0, 4])
+    assert value.get_xdata() == pytest.approx([2])
+    assert figure.axes[0].collections[0].get_segments()[0][:, 0] == pytest.approx([1, 3])
+    assert figure.axes[0].get_xlabel() == "accuracy (%), minus that of flip no"
+
+
+def test_where_there_is_nothing_to_show_there_is_no_figure():
+    nothing = compared(settings=[])
+    assert result_plots.sweep_curves({}, {}) is None
+    assert result_plots.main_effects(nothing) is None
+    assert result_plots.differences(nothing) is None
+    assert not plt.get_fignums()

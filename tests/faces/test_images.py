@@ -1,9 +1,17 @@
+"""Black edges, brightness and contrast are measured, and pictures shifted, rotated and brightened, as documented."""
+
 import numpy as np
 import pytest
 
-from ageclf.faces import clusters, images
-from ageclf.faces.clusters import cluster_near_duplicates
-from ageclf.faces.sample import draw_sample
+from ageclf.faces import images
+from ageclf.faces.images import brightened, rotated, shifted
+
+WHITE = np.full((40, 48, 48), 255, dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def noise():
+    return np.random.default_rng(0).integers(0, 256, (5, 48, 48)).astype(np.uint8)
 
 
 def test_black_edge_share_counts_the_border_only():
@@ -37,57 +45,47 @@ def test_brightness_and_contrast_are_mean_and_standard_deviation():
     assert images.brightness(pictures).dtype == images.contrast(pictures).dtype == np.float32
 
 
-def slow_clusters(pictures, threshold):
-    """Clusters by the definition: all correlations, then labels spread until nothing changes."""
-    flat = pictures.reshape(len(pictures), -1).astype(float)
-    mirrored = pictures[:, :, ::-1].reshape(len(pictures), -1).astype(float)
-    correlation = np.corrcoef(flat, mirrored)[: len(pictures)]
-    near = np.maximum(*np.split(correlation, 2, axis=1)) > threshold
-    np.fill_diagonal(near, True)
-    labels = np.arange(len(pictures))
-    for _ in pictures:
-        labels = np.array([labels[row].min() for row in near])
-    return np.unique(labels, return_inverse=True)[1]
+def test_no_step_changes_nothing(noise):
+    for unchanged in (shifted(noise, 0), rotated(noise, 0), brightened(noise, 0)):
+        np.testing.assert_array_equal(unchanged, noise)
+        assert unchanged.dtype == np.uint8
 
 
-@pytest.fixture(scope="module")
-def altered():
-    """200 faces and 200 copies, more and more noisy, every third mirrored: correlations from 0.8 to 1."""
-    rng = np.random.default_rng(0)
-    faces = draw_sample(200, seed=1)[0]
-    strength = np.linspace(0, 0.75, 200)[:, None, None] * faces.std(axis=(1, 2), keepdims=True)
-    copies = faces + rng.normal(0, 1, faces.shape) * strength
-    copies[::3] = copies[::3, :, ::-1]
-    both = np.concatenate([faces, np.clip(copies, 0, 255).round().astype(np.uint8)])
-    return both[rng.permutation(400)]
+def test_a_shift_moves_by_its_length_in_all_directions():
+    squares = np.zeros((200, 48, 48), dtype=np.uint8)
+    squares[:, 22:26, 22:26] = 255
+    y, x = np.mgrid[:48, :48]
+    moved = shifted(squares, 8, seed=1).astype(float)
+    centres = np.stack([(moved * grid).sum((1, 2)) / moved.sum((1, 2)) - 23.5 for grid in (x, y)])
+    assert np.hypot(*centres) == pytest.approx(8, abs=0.1)
+    assert {(bool(dx > 0), bool(dy > 0)) for dx, dy in centres.T} == {(a, b) for a in (0, 1) for b in (0, 1)}
 
 
-@pytest.mark.parametrize("threshold", [0.85, 0.9, 0.95, 0.98])
-def test_clusters_are_those_of_all_correlations(altered, threshold, monkeypatch):
-    monkeypatch.setattr(clusters, "BLOCK", 64)  # 400 faces: blocks on and off the diagonal, the last one shorter
-    expected = slow_clusters(altered, threshold)
-    assert 150 < expected.max() < 399  # copies on both sides of the threshold
-    np.testing.assert_array_equal(cluster_near_duplicates(altered, threshold), expected)
+def test_a_rotation_keeps_the_centre_and_goes_both_ways():
+    squares = np.zeros((40, 48, 48), dtype=np.uint8)
+    squares[:, 23:25, 38:42] = 255  # on the right, in the middle
+    turned = rotated(squares, 30)
+    rows = {int(np.argmax(image.sum(axis=1))) for image in turned}
+    assert max(rows) > 28
+    assert min(rows) < 19
+    middle = np.zeros((1, 48, 48), dtype=np.uint8)
+    middle[:, 23:25, 23:25] = 255
+    assert rotated(middle, 90)[0, 23:25, 23:25].min() > 250
 
 
-def test_labels_are_numbered_by_first_appearance(altered):
-    labels = cluster_near_duplicates(altered)
-    assert labels.dtype == np.int64
-    _, first = np.unique(labels, return_index=True)
-    assert (np.diff(first) > 0).all()
+@pytest.mark.parametrize("change", [shifted, rotated])
+def test_what_is_uncovered_is_black_and_grows_by_step(change):
+    black = [(change(WHITE, step) == 0).mean() for step in (0, 4, 10)]
+    assert black[0] == 0
+    assert black[0] < black[1] < black[2]
 
 
-def test_brightness_and_contrast_do_not_hide_a_copy():
-    face = draw_sample(1)[0]
-    assert cluster_near_duplicates(np.concatenate([face, face // 2 + 60, 255 - face])).tolist() == [0, 0, 1]
+def test_the_seed_decides_the_direction(noise):
+    np.testing.assert_array_equal(shifted(noise, 5, seed=1), shifted(noise, 5, seed=1))
+    assert not np.array_equal(shifted(noise, 5, seed=1), shifted(noise, 5, seed=2))
 
 
-def test_pictures_of_one_grey_value_form_one_cluster():
-    grey = np.arange(0, 256, 85, dtype=np.uint8)[:, None, None] * np.ones((48, 48), dtype=np.uint8)
-    pictures = np.concatenate([draw_sample(2)[0], grey])
-    assert cluster_near_duplicates(pictures).tolist() == [0, 1, 2, 2, 2, 2]
-
-
-def test_a_picture_alone_and_none_at_all():
-    assert cluster_near_duplicates(np.zeros((1, 48, 48), dtype=np.uint8)).tolist() == [0]
-    assert cluster_near_duplicates(np.zeros((0, 48, 48), dtype=np.uint8)).tolist() == []
+def test_brightness_stays_within_grey_values():
+    row = np.array([[[0, 100, 250]]], dtype=np.uint8)
+    assert brightened(row, 25).ravel().tolist() == [25, 125, 255]
+    assert brightened(row, -110).ravel().tolist() == [0, 0, 140]

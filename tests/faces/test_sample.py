@@ -1,3 +1,5 @@
+"""Synthetic faces look like the field's: uneven groups, near-duplicates, black edges, ages that can be learnt."""
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,12 +11,12 @@ from sklearn.preprocessing import StandardScaler
 from ageclf.faces.clusters import cluster_near_duplicates
 from ageclf.faces.groups import age_to_group
 from ageclf.faces.images import black_edge_share, brightness
-from ageclf.faces.sample import draw_sample
+from ageclf.faces.sample import synthesize_sample
 
 
 @pytest.fixture(scope="module")
 def sample():
-    return draw_sample()
+    return synthesize_sample()
 
 
 def test_shapes_types_and_ranges(sample):
@@ -29,16 +31,17 @@ def test_shapes_types_and_ranges(sample):
     assert (named.to_numpy() == table[["age", "ethnicity", "gender"]].to_numpy(int)).all()
 
 
-def test_the_same_seed_draws_the_same_faces_and_another_seed_others(sample):
-    images, table = draw_sample()
-    np.testing.assert_array_equal(images, sample[0])
-    pd.testing.assert_frame_equal(table, sample[1])
-    assert (draw_sample(seed=1)[0] != images).any(axis=(1, 2)).all()
+def test_the_same_seed_gives_the_same_faces_and_another_seed_others():
+    images, table = synthesize_sample(100)
+    again = synthesize_sample(100)
+    np.testing.assert_array_equal(images, again[0])
+    pd.testing.assert_frame_equal(table, again[1])
+    assert (synthesize_sample(100, seed=1)[0] != images).any(axis=(1, 2)).all()
 
 
 @pytest.mark.parametrize("n", [1, 2, 50])
-def test_any_number_of_faces_can_be_drawn(n):
-    images, table = draw_sample(n)
+def test_any_number_of_faces_can_be_synthesized(n):
+    images, table = synthesize_sample(n)
     assert len(images) == len(table) == n
 
 
@@ -49,7 +52,7 @@ def test_groups_are_uneven_and_all_there(sample):
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_only_planted_copies_cluster_and_their_groups_differ(seed):
-    images, table = draw_sample(seed=seed)
+    images, table = synthesize_sample(320, seed)
     clusters = cluster_near_duplicates(images)
     number = table["img_name"].str.extract(r"(\d+)$")[0]
     np.testing.assert_array_equal(clusters, pd.factorize(number)[0])

@@ -1,4 +1,4 @@
-"""A folder of UTKFace pictures: names tell the labels, pictures become what the CSV file has of them."""
+"""A folder of UTKFace pictures: names hold the labels, pictures are reduced to those of the CSV file."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from face_files import collected
 
-from ageclf.faces.sample import draw_sample
+from ageclf.faces.sample import synthesize_sample
 from ageclf.faces.utkface import folder_sha256, read_folder
 
 NAME = "26_1_2_20170116184134921.jpg.chip.jpg"
@@ -15,7 +15,7 @@ NAME = "26_1_2_20170116184134921.jpg.chip.jpg"
 
 @pytest.fixture(scope="module")
 def faces():
-    return draw_sample(8)[0]
+    return synthesize_sample(8)[0]
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +51,12 @@ def test_a_name_is_age_gender_race_and_the_name_of_the_csv_file(tmp_path, pictur
         {"row": 0, "age": 26, "ethnicity": 2, "gender": 1, "img_name": "20170116184134921.jpg.chip.jpg"}
     ]
     assert bad == {}
+
+
+def test_a_path_may_be_text(tmp_path, picture):
+    save(tmp_path / NAME, picture)
+    assert len(list(read_folder(str(tmp_path)))) == 1
+    assert folder_sha256(str(tmp_path)) == folder_sha256(tmp_path)
 
 
 def test_any_age_from_0_to_120_is_read(tmp_path, faces):
@@ -165,7 +171,7 @@ def test_the_hash_follows_names_and_contents_in_whatever_order_they_are_listed(t
     assert len(before) == 64
 
 
-def test_the_hash_tells_pictures_that_swapped_their_names(tmp_path):
+def test_the_hash_changes_when_two_pictures_swap_their_names(tmp_path):
     (tmp_path / "1_0_0_a.jpg").write_text("one")
     (tmp_path / "2_0_0_a.jpg").write_text("two")
     before = folder_sha256(tmp_path)

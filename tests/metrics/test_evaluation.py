@@ -1,4 +1,4 @@
-"""The measures of metrics.json: of the right faces, with intervals, baselines, calibration and slices."""
+"""The measures of metrics.json: of the chosen faces, with intervals, baselines, calibration and slices."""
 
 import numpy as np
 import pandas as pd
@@ -9,6 +9,7 @@ import ageclf
 from ageclf.faces.groups import REFERENCE_EDGES
 from ageclf.faces.reading import load_faces
 from ageclf.metrics import evaluation
+from ageclf.metrics.bootstrap import resample_clusters
 from ageclf.run_folder import read_results, write_results
 
 AGES = [3.0, 12.0, 25.0, 38.0, 55.0, 75.0]
@@ -21,22 +22,25 @@ def labels() -> tuple[np.ndarray, np.ndarray]:
     return true, np.where(rng.random(500) < 0.6, true, rng.integers(0, 6, 500))
 
 
-def table(true: np.ndarray, predicted: np.ndarray, clusters: np.ndarray | None = None, sure: float = 0.9):
+def table(true: np.ndarray, predicted: np.ndarray, clusters: np.ndarray | None = None, confidence: float = 0.9):
     """A predictions table where the predicted group has one probability, and the others share the rest."""
-    shares = np.full((len(true), 6), (1 - sure) / 5)
-    shares[np.arange(len(true)), predicted] = sure
-    known = {
+    probabilities = np.full((len(true), 6), (1 - confidence) / 5)
+    probabilities[np.arange(len(true)), predicted] = confidence
+    columns = {
         "group": true,
         "age": np.take(AGES, true),
         "cluster": np.arange(len(true)) if clusters is None else clusters,
     }
-    known |= {"gender": true % 2, "ethnicity": true % 5, "black_edge": 0.0, "brightness": np.arange(len(true))}
-    return pd.DataFrame(shares, columns=[f"p_{group}" for group in range(6)]).assign(**known)
+    columns |= {"gender": true % 2, "ethnicity": true % 5, "black_edge": 0.0, "brightness": np.arange(len(true))}
+    return pd.DataFrame(probabilities, columns=[f"p_{group}" for group in range(6)]).assign(**columns)
 
 
-def evaluate(predictions: pd.DataFrame, majority: int = 0, temperature: float = 1.0) -> dict:
-    answers = {"majority": np.full(len(predictions), majority)}
-    return evaluation.evaluate(predictions, REFERENCE_EDGES, answers, AGES, temperature)
+def evaluate(
+    predictions: pd.DataFrame, most_frequent: int = 0, temperature: float = 1.0, n_resamples: int = 50
+) -> dict:
+    baselines = {"most_frequent": np.full(len(predictions), most_frequent)}
+    resamples = resample_clusters(predictions["cluster"].to_numpy(), n_resamples)
+    return evaluation.evaluate(predictions, REFERENCE_EDGES, baselines, AGES, temperature, resamples)
 
 
 def test_the_measures_are_those_of_the_most_probable_group(labels):
@@ -49,14 +53,14 @@ def test_the_measures_are_those_of_the_most_probable_group(labels):
     assert [row["recall"]["value"] for row in results["per_group"]] == pytest.approx(recall.tolist())
 
 
-def test_years_off_is_the_distance_from_the_expected_age():
+def test_the_mae_in_years_is_the_distance_from_the_expected_age():
     true, predicted = np.array([0, 5]), np.array([0, 4])
-    results = evaluate(table(true, predicted, sure=1.0))
-    assert results["measures"]["years_off"]["value"] == pytest.approx((0 + 20) / 2)
+    results = evaluate(table(true, predicted, confidence=1.0))
+    assert results["measures"]["mae_years"]["value"] == pytest.approx((0 + 20) / 2)
 
 
 def test_calibration_is_measured_before_and_after_the_temperature(labels):
-    measured = evaluate(table(*labels, sure=0.99), temperature=3.0)["calibration"]
+    measured = evaluate(table(*labels, confidence=0.99), temperature=3.0)["calibration"]
     right = np.mean(labels[0] == labels[1])
     assert measured["temperature"] == 3.0
     assert measured["before"]["calibration_error"]["value"] == pytest.approx(0.99 - right)
@@ -68,11 +72,11 @@ def test_slices_are_measured_and_hold_no_nan(labels):
     assert {row["slice"] for row in slices["gender"]} == {"male", "female"}
     assert sum(row["n"] for row in slices["group × gender × ethnicity"]) == 500
     (only,) = slices["black_edge"]  # all faces are alike: there are no others
-    assert (only["n"], only["gap"]) == (500, None)
+    assert (only["n"], only["gap_value"]) == (500, None)
 
 
 def test_interval_agrees_with_the_binomial_one_where_every_face_stands_alone(labels):
-    accuracy = evaluate(table(*labels))["measures"]["accuracy"]
+    accuracy = evaluate(table(*labels), n_resamples=1000)["measures"]["accuracy"]
     half = 1.96 * np.sqrt(accuracy["value"] * (1 - accuracy["value"]) / 500)
     assert accuracy["low"] == pytest.approx(accuracy["value"] - half, abs=0.01)
     assert accuracy["high"] == pytest.approx(accuracy["value"] + half, abs=0.01)
@@ -81,14 +85,14 @@ def test_interval_agrees_with_the_binomial_one_where_every_face_stands_alone(lab
 def test_interval_widens_when_faces_come_in_clusters(labels):
     true, predicted = (np.repeat(values[:50], 10) for values in labels)
     alone, together = (
-        evaluate(table(true, predicted, clusters))["measures"]["accuracy"]
+        evaluate(table(true, predicted, clusters), n_resamples=200)["measures"]["accuracy"]
         for clusters in (np.arange(500), np.arange(500) // 10)
     )
     assert together["high"] - together["low"] > 2 * (alone["high"] - alone["low"])
 
 
 def test_baselines_are_measured_on_the_same_faces(labels):
-    baseline = evaluate(table(*labels), majority=2)["baselines"]["majority"]
+    baseline = evaluate(table(*labels), most_frequent=2)["baselines"]["most_frequent"]
     assert baseline["group"] == "19-30"
     assert baseline["accuracy"]["value"] == pytest.approx((labels[0] == 2).mean())
     assert baseline["balanced_accuracy"]["value"] == pytest.approx(1 / 6)
@@ -97,12 +101,12 @@ def test_baselines_are_measured_on_the_same_faces(labels):
 def test_results_come_back_as_they_were_written(tmp_path, monkeypatch):
     monkeypatch.setattr(ageclf, "ROOT", tmp_path)
     true = np.array([0, 0, 1, 1])
-    results = {"schema": 1} | evaluate(table(true, true, true))
+    results = evaluate(table(true, true, true))
     assert results["per_group"][5]["recall"] == {"value": None, "low": None, "high": None}
     folder = tmp_path / "reports" / "run"
     write_results(folder, table(true, true, true), results)
     predictions, read = read_results("run")
-    assert read == results
+    assert read == {"schema": 2, **results}
     pd.testing.assert_frame_equal(predictions, table(true, true, true))
     assert sorted(path.name for path in folder.iterdir()) == ["metrics.json", "predictions.parquet"]
 
@@ -111,7 +115,7 @@ def test_another_network_than_the_one_measured_is_refused(tmp_path):
     path = tmp_path / "sample.keras"
     path.write_bytes(b"weights")
     measured = {"checkpoint": "sample.keras", "checkpoint_sha256": ageclf.sha256(path)}
-    evaluation.check_network(measured, path)
+    evaluation.check_network(measured, str(path))
     path.write_bytes(b"trained again")
     with pytest.raises(ValueError, match=r"sample\.keras: .* another network .*; run 05_evaluation again"):
         evaluation.check_network(measured, path)
@@ -153,3 +157,46 @@ def test_a_part_without_unseen_faces_is_refused():
         evaluation.choose_faces(face_ids, parts, "all", ["a"])
     with pytest.raises(ValueError, match="expected one of train, val, test, all"):
         evaluation.choose_faces(face_ids, parts, "tests", [])
+
+
+@pytest.fixture
+def faces() -> tuple[np.ndarray, np.ndarray]:
+    """Dark pictures of group 0, bright ones of group 1."""
+    groups = np.arange(80) % 2
+    return np.random.default_rng(0).integers(0, 56, (80, 48, 48)) + 200 * groups[:, None, None], groups
+
+
+def test_two_baselines_follow_the_counts_of_training_and_no_face(faces):
+    images, groups = faces
+    train = np.arange(80) < 40
+    predicted = evaluation.baselines(images, train, groups, ~train, np.array([1, 3]), seed=0)
+    assert predicted["most_frequent"].tolist() == [1] * 40
+    assert 0.5 < predicted["stratified"].mean() < 0.95
+    again = evaluation.baselines(255 - images, train, 1 - groups, ~train, np.array([1, 3]), seed=0)
+    assert predicted["stratified"].tolist() == again["stratified"].tolist()
+    other = evaluation.baselines(images, train, groups, ~train, np.array([1, 3]), seed=1)
+    assert predicted["stratified"].tolist() != other["stratified"].tolist()
+
+
+def test_logistic_regression_learns_from_thumbnails(faces):
+    images, groups = faces
+    train = np.arange(80) < 40
+    predicted = evaluation.baselines(images, train, groups, ~train, np.array([20, 20]), seed=0)
+    assert predicted["logistic"].tolist() == groups[40:].tolist()
+
+
+def test_logistic_regression_is_never_trained_on_the_faces_that_it_predicts(faces):
+    images, groups = faces
+    everything = np.full(80, True)
+    assert set(evaluation.baselines(images, everything, groups, everything, np.array([1, 1]), 0)) == {
+        "most_frequent",
+        "stratified",
+    }
+
+
+def test_a_thumbnail_is_the_mean_of_blocks():
+    image = np.zeros((1, 48, 48), dtype=np.uint8)
+    image[0, :4, 4:8] = 255
+    small = evaluation.thumbnails(image).reshape(12, 12)
+    assert small[0, 1] == pytest.approx(1)
+    assert np.delete(small.ravel(), 1) == pytest.approx(-1)

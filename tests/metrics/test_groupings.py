@@ -1,10 +1,10 @@
-"""Merged groups are right where their parts are confused; each grouping, of each run, has a baseline of its own."""
+"""Merged groups are right where their parts are confused; each grouping, of each run, has its own baseline."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from ageclf.metrics.bootstrap import draw_clusters, interval
+from ageclf.metrics.bootstrap import interval, resample_clusters
 from ageclf.metrics.groupings import coarser, measure_groupings, measure_runs
 
 
@@ -12,34 +12,36 @@ def test_groups_of_coarser_edges_hold_their_neighbours():
     assert coarser([6, 19, 31], [6, 31]).tolist() == [0, 1, 1, 2]
     assert coarser([6, 19, 31], [19]).tolist() == [0, 0, 1, 1]
     assert coarser([6, 19, 31], [6, 19, 31]).tolist() == [0, 1, 2, 3]
-    with pytest.raises(ValueError, match=r"cannot be split at \[40\]: the network knows the edges \[6, 19, 31\]"):
+    with pytest.raises(ValueError, match=r"cannot be split at \[40\]: the network's edges are \[6, 19, 31\]"):
         coarser([6, 19, 31], [6, 40])
 
 
 def test_accuracy_counts_confusion_within_a_merged_group_as_right():
-    shares = [[0.8, 0.1, 0.1], [0.1, 0.3, 0.6], [0.1, 0.6, 0.3], [0.4, 0.3, 0.3]]
-    predictions = pd.DataFrame(shares, columns=["p_0", "p_1", "p_2"]).assign(group=[0, 1, 2, 2])
-    draws = draw_clusters(np.arange(4), 100, seed=0)
-    measured = measure_groupings(predictions, [6, 19], [1, 5, 4], [[6, 19], [6]], draws)
+    probabilities = [[0.8, 0.1, 0.1], [0.1, 0.3, 0.6], [0.1, 0.6, 0.3], [0.4, 0.3, 0.3]]
+    predictions = pd.DataFrame(probabilities, columns=["p_0", "p_1", "p_2"]).assign(group=[0, 1, 2, 2])
+    resamples = resample_clusters(np.arange(4), 100, seed=0)
+    measured = measure_groupings(predictions, [6, 19], [1, 5, 4], [[6, 19], [6]], resamples)
     assert list(measured) == ["0-5 | 6-18 | 19+", "0-5 | 6+"]
     fine, coarse = measured.values()
     assert fine["accuracy"]["value"] == pytest.approx(1 / 4)
     # The last face has 0.4 for the first group, but 0.6 for the two that are merged.
     assert coarse["accuracy"]["value"] == pytest.approx(1)
-    assert (fine["majority"]["value"], coarse["majority"]["value"]) == (pytest.approx(1 / 4), pytest.approx(3 / 4))
+    assert (fine["most_frequent"]["value"], coarse["most_frequent"]["value"]) == (
+        pytest.approx(1 / 4),
+        pytest.approx(3 / 4),
+    )
     assert coarse["gain"]["value"] == pytest.approx(1 / 4)
     assert coarse["gain"]["low"] < coarse["gain"]["value"] < coarse["gain"]["high"]
 
 
-def results(edges: list[int], counts: list[int], group: list[int], shares: list[list[float]], **different):
-    """Predictions of four faces in three clusters, and what metrics.json says of them."""
-    predictions = pd.DataFrame(shares, columns=[f"p_{i}" for i in range(len(counts))])
+def results(edges: list[int], counts: list[int], group: list[int], probabilities: list[list[float]], **different):
+    """Predictions of four faces in three clusters, and what metrics.json holds of them."""
+    predictions = pd.DataFrame(probabilities, columns=[f"p_{i}" for i in range(len(counts))])
     on = {"data": {"sha256": "a1"}, "part": "test", "split_seed": 0, "n": 4} | different
     return predictions.assign(group=group, cluster=[7, 7, 8, 9]), {"edges": edges, "training_counts": counts, **on}
 
 
-SURE = np.eye(3)
-FINE = results([6, 19], [1, 5, 4], [0, 1, 2, 2], SURE[[0, 1, 1, 2]])
+FINE = results([6, 19], [1, 5, 4], [0, 1, 2, 2], np.eye(3)[[0, 1, 1, 2]])
 
 
 def test_each_run_is_measured_on_its_own_groups_and_clusters():
@@ -48,26 +50,20 @@ def test_each_run_is_measured_on_its_own_groups_and_clusters():
     assert list(measured) == ["mine", "other"]
     mine, theirs = measured.values()
     # Mine: three of four are right, and one is of the second group, the most frequent one of training.
-    assert (mine["accuracy"]["value"], mine["majority"]["value"], mine["gain"]["value"]) == (0.75, 0.25, 0.5)
-    # The other: three right too, but so is always answering its first group.
-    assert (theirs["accuracy"]["value"], theirs["majority"]["value"], theirs["gain"]["value"]) == (0.75, 0.75, 0)
-    # By cluster, of two, one and one faces: right less majority is 2 - 1, 0 and 1 for mine, 2 - 2, 0 - 1 and 1 - 0.
-    weights = draw_clusters(np.arange(3), 200, seed=3)[1]
+    assert (mine["accuracy"]["value"], mine["most_frequent"]["value"], mine["gain"]["value"]) == (0.75, 0.25, 0.5)
+    # The other: three right too, but so is always predicting its first group.
+    assert (theirs["accuracy"]["value"], theirs["most_frequent"]["value"], theirs["gain"]["value"]) == (0.75, 0.75, 0)
+    # By cluster, of two, one and one faces: right less most frequent is 2 - 1, 0, 1 for mine, then 2 - 2, 0 - 1, 1 - 0.
+    weights = resample_clusters(np.arange(3), 200, seed=3)[1]
     for row, differences in ((mine, [1, 0, 1]), (theirs, [0, -1, 1])):
         expected = interval(weights @ differences / (weights @ [2, 1, 1]))
         assert row["gain"] == {key: pytest.approx(value) for key, value in expected.items()}
 
 
 @pytest.mark.parametrize(
-    ("different", "message"),
-    [
-        ({"data": {"sha256": "b2"}}, "data sha256 is 'b2', not 'a1'"),
-        ({"part": "val"}, "part is 'val', not 'test'"),
-        ({"split_seed": 1}, "split_seed is 1, not 0"),
-        ({"n": 3}, "n is 3, not 4"),
-    ],
+    ("key", "different"), [("data", {"sha256": "b2"}), ("part", "val"), ("split_seed", 1), ("n", 3)]
 )
-def test_a_run_that_measured_other_faces_is_refused(different, message):
-    other = FINE[0], FINE[1] | different
-    with pytest.raises(ValueError, match=f"^run 'other' cannot stand beside 'mine': {message}; make one"):
+def test_a_run_that_measured_other_faces_is_refused(key, different):
+    other = FINE[0], FINE[1] | {key: different}
+    with pytest.raises(ValueError, match=f"^other: {key} differs from that of mine; make both again on the same faces"):
         measure_runs({"mine": FINE, "same": FINE, "other": other})

@@ -1,12 +1,12 @@
-"""Slices against hand-worked cases and plain loops."""
+"""Slices, and steps of a change, against hand-worked cases and plain loops."""
 
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn import metrics
 
-from ageclf.metrics.bootstrap import draw_clusters
-from ageclf.metrics.slices import FEWEST, FIFTHS, labels, slice_frame
+from ageclf.metrics.bootstrap import resample_clusters
+from ageclf.metrics.slices import FEWEST, FIFTHS, accuracy_frame, labels, slice_frame
 
 NAMES = ["0-2", "3-18", "19-30", "31-45", "46-60", "61+"]
 
@@ -19,8 +19,8 @@ def predictions(n: int, **columns) -> pd.DataFrame:
 
 
 def framed(right, slices, clusters=None, n_resamples: int = 50) -> pd.DataFrame:
-    draws = draw_clusters(np.arange(len(right)) if clusters is None else clusters, n_resamples)
-    return slice_frame(np.array(right), pd.Series(slices), draws)
+    resamples = resample_clusters(np.arange(len(right)) if clusters is None else clusters, n_resamples)
+    return slice_frame(np.array(right), pd.Series(slices), resamples)
 
 
 def test_accuracy_and_gaps_of_a_case_worked_by_hand():
@@ -29,7 +29,7 @@ def test_accuracy_and_gaps_of_a_case_worked_by_hand():
     assert frame["slice"].tolist() == ["female", "male"]  # lowest gap first
     assert frame["n"].tolist() == [30, 30]
     assert frame["value"].tolist() == pytest.approx([0.5, 0.8])
-    assert frame["gap"].tolist() == pytest.approx([-0.3, 0.3])
+    assert frame["gap_value"].tolist() == pytest.approx([-0.3, 0.3])
 
 
 def test_a_gap_is_to_all_other_faces_not_to_the_mean_of_the_other_slices():
@@ -39,7 +39,7 @@ def test_a_gap_is_to_all_other_faces_not_to_the_mean_of_the_other_slices():
     ).set_index("slice")
     assert frame.index.tolist() == ["b", "c", "a"]
     expected = {"a": 1 - 60 / 120, "b": 0 - 100 / 130, "c": 60 / 90 - 40 / 70}
-    assert frame["gap"].to_dict() == pytest.approx(expected)
+    assert frame["gap_value"].to_dict() == pytest.approx(expected)
 
 
 def test_slices_are_in_the_order_of_their_gaps_not_of_their_accuracies():
@@ -47,11 +47,11 @@ def test_slices_are_in_the_order_of_their_gaps_not_of_their_accuracies():
     right = [True] * 50 + [False] * 50 + [True] * 13 + [False] * 17 + [True] * 40
     frame = framed(right, ["large"] * 100 + ["small"] * 30 + ["best"] * 40)
     assert frame["slice"].tolist() == ["large", "small", "best"]
-    assert frame["gap"].tolist() == pytest.approx([50 / 100 - 53 / 70, 13 / 30 - 90 / 140, 1 - 63 / 130])
+    assert frame["gap_value"].tolist() == pytest.approx([50 / 100 - 53 / 70, 13 / 30 - 90 / 140, 1 - 63 / 130])
 
 
 def test_columns_are_those_described():
-    expected = ["slice", "n", "value", "low", "high", "gap", "gap_low", "gap_high", "ranked"]
+    expected = ["slice", "n", "value", "low", "high", "gap_value", "gap_low", "gap_high", "ranked"]
     assert framed([True, False], ["a", "b"]).columns.tolist() == expected
 
 
@@ -62,13 +62,13 @@ def test_accuracy_of_a_slice_equals_that_of_scikit_learn():
         inside = slices == row.slice
         assert row.value == pytest.approx(metrics.accuracy_score(true[inside], predicted[inside]))
         others = metrics.accuracy_score(true[~inside], predicted[~inside])
-        assert row.gap == pytest.approx(row.value - others)
+        assert row.gap_value == pytest.approx(row.value - others)
 
 
-def test_intervals_are_those_of_the_drawn_faces():
+def test_intervals_are_those_of_the_resampled_faces():
     rng = np.random.default_rng(1)
     right, slices, clusters = rng.random(200) < 0.7, rng.choice(["a", "b", "c"], 200), rng.integers(0, 60, 200)
-    index, weights = draw_clusters(clusters, 50)
+    index, weights = resample_clusters(clusters, 50)
     for row in framed(right, slices, clusters).itertuples():
         accuracies, gaps = [], []
         for times in weights[1:]:
@@ -86,28 +86,28 @@ def test_small_slices_are_marked_and_come_last_though_their_gap_be_lowest():
     frame = framed(right, slices)
     assert frame["slice"].tolist() == ["enough", "many", "small", "tiny"]
     assert frame["ranked"].tolist() == [True, True, False, False]
-    assert frame["gap"].iloc[2] == frame["gap"].min()
+    assert frame["gap_value"].iloc[2] == frame["gap_value"].min()
 
 
 def test_a_slice_of_all_faces_has_an_accuracy_but_no_gap():
     frame = framed([True, True, False, True], ["unknown"] * 4)
     assert frame.loc[0, "value"] == 0.75
-    assert frame.loc[0, ["gap", "gap_low", "gap_high"]].isna().all()
+    assert frame.loc[0, ["gap_value", "gap_low", "gap_high"]].isna().all()
 
 
 def test_resamples_without_a_face_of_a_slice_do_not_spoil_its_interval():
     row = framed([True, False, False], ["one", "others", "others"], n_resamples=200).set_index("slice").loc["one"]
     assert (row["value"], row["low"], row["high"]) == (1, 1, 1)
-    assert (row["gap"], row["gap_low"], row["gap_high"]) == (1, 1, 1)
+    assert (row["gap_value"], row["gap_low"], row["gap_high"]) == (1, 1, 1)
 
 
 def test_slices_are_matched_to_faces_by_position_whatever_the_index_of_the_table():
     right, slices = np.array([True, True, False]), pd.Series(["a", "a", "b"], index=[2, 1, 0])
-    frame = slice_frame(right, slices, draw_clusters(np.arange(3), 10)).set_index("slice")
+    frame = slice_frame(right, slices, resample_clusters(np.arange(3), 10)).set_index("slice")
     assert frame["value"].to_dict() == {"a": 1, "b": 0}
 
 
-def test_labels_are_said_in_words():
+def test_labels_are_words():
     table = labels(
         predictions(
             6,
@@ -164,3 +164,15 @@ def test_labels_keep_the_index_of_the_predictions():
     assert table.index.tolist() == [4, 1]
     assert table["group"].tolist() == ["46-60", "3-18"]
     assert table["gender"].tolist() == ["male", "female"]
+
+
+def test_what_is_lost_is_measured_on_the_same_faces():
+    before = np.arange(100) < 80
+    after = np.arange(100) < 60
+    frame = accuracy_frame({0: before, 5: after}, resample_clusters(np.arange(100), 500, seed=0))
+    assert frame["step"].tolist() == [0, 5]
+    assert frame["value"].tolist() == pytest.approx([0.8, 0.6])
+    assert frame["lost_value"].tolist() == pytest.approx([0.0, 0.2])
+    assert frame["lost_low"][0] == frame["lost_high"][0] == 0
+    # Twenty of a hundred faces are lost: the interval is that of a share of 20 %, not of two independent accuracies.
+    assert frame["lost_high"][1] - frame["lost_low"][1] == pytest.approx(2 * 1.96 * 0.04, abs=0.02)

@@ -36,7 +36,7 @@ def main(folder: Path) -> None:
     path = folder / "jax.keras"
     progress = Progress(path, folder / "jax.csv", {"groups": list("abcdef")}, flip_averaged(model))
     schedule = {"head_epochs": 0, "epochs": 1, "batch_size": 8, "head_learning_rate": 0.0, "learning_rate": 1e-3}
-    recipe = {"weight_decay": 0.02, "averaging": 0.5, "norm_faces": 8, "auxiliary": 0.3}
+    recipe = {"weight_decay": 0.02, "ema_momentum": 0.5, "batch_norm_faces": 8, "auxiliary": 0.3}
     faces = images, targets
     trained = with_auxiliary_outputs(model)
     training.fit(trained, faces, faces, progress, **schedule, **recipe, patience=1, seed=1)

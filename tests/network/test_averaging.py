@@ -5,7 +5,7 @@ import pytest
 
 from ageclf.network.backend import keras
 from ageclf.network.model import augmentation, build_network
-from ageclf.network.training import Averaging, settle
+from ageclf.network.training import EvaluateEMA, recompute_batch_norm
 
 NO_IMAGES = np.zeros((0, 48, 48), "uint8")
 
@@ -33,7 +33,7 @@ def test_the_average_is_validated_and_training_goes_on_from_the_weights():
     model.compile(keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.5), "mse")
     recorder, x = Recorder(), np.ones((4, 1))
     part = {"validation_data": (x, 3 * x), "validation_batch_size": 4}
-    callbacks = [recorder, Averaging(NO_IMAGES, resumed=False)]
+    callbacks = [recorder, EvaluateEMA(NO_IMAGES, resumed=False)]
     model.fit(x, 3 * x, batch_size=1, epochs=2, shuffle=False, callbacks=callbacks, verbose=0, **part)
     average, averages = recorder.steps[0], []
     for weight in recorder.steps:
@@ -54,7 +54,7 @@ def test_statistics_settle_on_faces_as_they_are():
     body = model.get_layer("backbone")
     stem, norm = body.get_layer("stem_conv"), body.get_layer("stem_norm")
     weights = [variable.numpy() for variable in model.trainable_variables]
-    settle(model, images)
+    recompute_batch_norm(model, images)
     seen = np.asarray(stem(images[:1000, ..., None] / 127.5 - 1.0))
     np.testing.assert_allclose(norm.moving_mean, seen.mean(axis=(0, 1, 2)), atol=0.02)
     np.testing.assert_allclose(norm.moving_variance, seen.var(axis=(0, 1, 2)), rtol=0.1)
@@ -65,6 +65,6 @@ def test_statistics_settle_on_faces_as_they_are():
 def test_without_faces_statistics_stay():
     model = build_network()
     before = [variable.numpy() for variable in model.variables]
-    settle(model, NO_IMAGES)
+    recompute_batch_norm(model, NO_IMAGES)
     for variable, value in zip(model.variables, before, strict=True):
         np.testing.assert_array_equal(variable, value)

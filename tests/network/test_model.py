@@ -13,7 +13,6 @@ from ageclf.network.model import (
     with_auxiliary_outputs,
     without_augmentation,
 )
-from ageclf.network.prediction import predict_probabilities
 
 
 @pytest.fixture(scope="module")
@@ -63,15 +62,6 @@ def test_a_shift_by_whole_pixels_makes_no_new_grey_value(faces):
 def test_no_augmentation_changes_nothing(faces):
     unchanged = augmentation(flip=False, brightness=0, translation=0, rotation=0)(faces, training=True)
     np.testing.assert_array_equal(unchanged, faces)
-
-
-@pytest.mark.parametrize("n", [1, 3, 8])
-def test_predicting_by_the_piece_gives_what_keras_predicts(faces, n):
-    model = build_network(augment=augmentation())
-    images = faces[:n, ..., 0].astype("uint8")
-    told = predict_probabilities(model, images, at_once=3)
-    assert (told.shape, told.dtype) == ((n, 6), "float32")
-    np.testing.assert_allclose(told, model.predict(images[..., None], verbose=0), atol=1e-6)
 
 
 def test_faces_are_moved_exactly_whatever_the_precision(faces):

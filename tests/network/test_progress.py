@@ -16,7 +16,7 @@ from tiny_training import AVERAGED, FACES, PROVENANCE, SCHEDULE, Interrupted, fa
 from ageclf.network import progress, training
 from ageclf.network.backend import keras
 from ageclf.network.checkpoints import load_checkpoint
-from ageclf.network.progress import Progress, epochs_since_best, of_the_groups
+from ageclf.network.progress import Progress, epochs_since_best, group_metrics
 
 SCRIPT = Path(__file__).with_name("tiny_training.py")
 # With one thread sums are added up in one order: results repeat to the last bit.
@@ -250,7 +250,7 @@ def test_epochs_are_counted_since_the_first_lowest_loss():
 
 def test_the_groups_loss_and_accuracy_are_called_alike_with_auxiliary_outputs():
     plain = {"loss": 1.0, "accuracy": 0.5, "val_loss": 1.5, "val_accuracy": 0.4}
-    assert of_the_groups(plain) == plain
+    assert group_metrics(plain) == plain
     several = {"loss": 3.0, "probabilities_loss": 1.0, "ages_loss": 2.0, "probabilities_accuracy": 0.5}
     several |= {"val_loss": 3.5, "val_probabilities_loss": 1.5, "val_ages_loss": 2.0, "val_probabilities_accuracy": 0.4}
-    assert of_the_groups(several) == plain | {"ages_loss": 2.0, "val_ages_loss": 2.0}
+    assert group_metrics(several) == plain | {"ages_loss": 2.0, "val_ages_loss": 2.0}

@@ -78,9 +78,9 @@ def test_the_head_is_trained_first_while_the_backbone_stays(tmp_path):
 
 def test_statistics_settle_on_faces_from_everywhere_in_the_file(tmp_path, monkeypatch):
     """UTKFace's CSV is in order of age: the first faces would be infants alone."""
-    seen, made = [], training.Averaging
-    monkeypatch.setattr(training, "Averaging", lambda images, resumed: (seen.append(images), made(images, resumed))[1])
-    train(tmp_path, head_epochs=0, epochs=1, norm_faces=12)
+    seen, made = [], training.EvaluateEMA
+    monkeypatch.setattr(training, "EvaluateEMA", lambda images, resumed: (seen.append(images), made(images, resumed))[1])
+    train(tmp_path, head_epochs=0, epochs=1, batch_norm_faces=12)
     (images,) = seen
     positions = [int(np.flatnonzero((FACES[0][0] == image).all(axis=(1, 2)))[0]) for image in images]
     assert len(set(positions)) == 12

@@ -23,7 +23,7 @@ from ageclf.network.progress import Progress
 
 SCHEDULE = {"head_epochs": 2, "epochs": 12, "batch_size": 8, "head_learning_rate": 1e-2, "learning_rate": 0.5}
 SCHEDULE |= {"patience": 3, "seed": 1}
-AVERAGED = {"epochs": 3, "averaging": 0.9, "norm_faces": 24, "weight_decay": 0.1}
+AVERAGED = {"epochs": 3, "ema_momentum": 0.9, "batch_norm_faces": 24, "weight_decay": 0.1}
 TWO_DEVICES = "TWO_DEVICES" in os.environ
 PROVENANCE = {"run": "tiny", "commit": "abc1234", "data": {"name": "a.csv", "sha256": "00"}, "training_faces": ["00"]}
 
@@ -117,4 +117,4 @@ if __name__ == "__main__":
     folder = Path(sys.argv[1])
     model = train(folder, **(AVERAGED if TWO_DEVICES else {}))
     print("trained on", model.distribute_strategy.num_replicas_in_sync)
-    ageclf.write_aside(folder / "end.npy", lambda aside: np.save(aside, weights(model)))
+    ageclf.atomic_write(folder / "end.npy", lambda partial: np.save(partial, weights(model)))

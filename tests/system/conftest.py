@@ -1,4 +1,4 @@
-"""What several of these tests need: a report and a batch of the sample, and a browser."""
+"""What several of these tests need: a report and a sweep of the sample, and a browser."""
 
 import shutil
 
@@ -9,10 +9,10 @@ from sample_runs import run_ageclf
 
 @pytest.fixture(scope="session")
 def reports(tmp_path_factory):
-    """The folder reports/ after `make report` and `make sweep RUN=sample-batch`."""
+    """The folder reports/ after `make report` and `make sweep RUN=sample-sweep`."""
     root = tmp_path_factory.mktemp("root")
     run_ageclf("report", root=root)
-    run_ageclf("sweep", "--run", "sample-batch", root=root)
+    run_ageclf("sweep", "--run", "sample-sweep", root=root)
     return root / "reports"
 
 

@@ -9,9 +9,9 @@ import ageclf
 
 WIDTHS = (390, 1400)  # a phone, a desk; pixels
 NOTEBOOKS = sorted(path.stem for path in (ageclf.CHECKOUT / "notebooks").glob("*.ipynb"))
-COMPARISON = "11_comparison"  # of a batch; no other page is
+COMPARISON = "11_comparison"  # of a sweep; no other page is
 NAMES = ["index", *(f"sample/{name}" for name in NOTEBOOKS if name != COMPARISON)]
-NAMES += [f"sample-batch/{COMPARISON}", "sample-batch/brightness-0.2_seed-1/05_evaluation"]
+NAMES += [f"sample-sweep/{COMPARISON}", "sample-sweep/brightness-0.2_seed-1/05_evaluation"]
 AXE = Path(__file__).parent / "node_modules" / "axe-core" / "axe.min.js"
 
 
@@ -127,7 +127,7 @@ def test_a_phone_shows_headline_or_drawn_faces_and_the_way_back_first(page, path
 
 def test_the_headline_stands_on_page_and_index(page):
     text = page.inner_text("body")
-    assert "Accuracy" in text or "A batch of 4 points" in text
+    assert "Accuracy" in text or "A sweep of 4 configurations" in text
     assert "no evaluation yet" not in text.lower()
 
 
@@ -156,13 +156,13 @@ def test_the_index_is_sorted_by_its_headings_from_the_keyboard(browser, reports)
     page = browser.new_page()
     page.goto((reports / "index.html").as_uri())
     rows = page.locator(".runs tbody th")
-    assert rows.all_inner_texts() == ["sample-batch", "sample"], "newest first, and no point of a batch"
+    assert rows.all_inner_texts() == ["sample-sweep", "sample"], "newest first, and no configuration of a sweep"
     page.get_by_role("button", name="Run").focus()
-    for direction, expected in (("ascending", ["sample", "sample-batch"]), ("descending", ["sample-batch", "sample"])):
+    for direction, expected in (("ascending", ["sample", "sample-sweep"]), ("descending", ["sample-sweep", "sample"])):
         page.keyboard.press("Enter")
         assert rows.all_inner_texts() == expected
         assert page.locator(f"th[aria-sort={direction}]").inner_text().startswith("Run")
     for _ in "up", "down":
         page.get_by_role("button", name="Accuracy").click()
-        assert rows.all_inner_texts() == ["sample", "sample-batch"], "what has no accuracy stays last"
+        assert rows.all_inner_texts() == ["sample", "sample-sweep"], "what has no accuracy stays last"
     page.close()

@@ -1,4 +1,4 @@
-"""A batch through a real Slurm, on this host: every notebook of every point a job, and the same numbers as without."""
+"""A sweep through a real Slurm on this host: every notebook a job, and the same numbers as without."""
 
 import json
 import subprocess
@@ -21,13 +21,13 @@ def slurm():
 
 
 def measures(reports: Path) -> dict[str, dict]:
-    metrics = (reports / "sample-batch").glob("*/metrics.json")
+    metrics = (reports / "sample-sweep").glob("*/metrics.json")
     return {path.parent.name: json.loads(path.read_text())["measures"] for path in metrics}
 
 
-def test_a_batch_through_slurm_gives_the_same_numbers(reports, slurm, tmp_path):
+def test_a_sweep_through_slurm_gives_the_same_numbers(reports, slurm, tmp_path):
     profile = ageclf.CHECKOUT / "profiles" / "slurm"
-    run_ageclf("sweep", "--run", "sample-batch", "--profile", profile, root=tmp_path)
+    run_ageclf("sweep", "--run", "sample-sweep", "--profile", profile, root=tmp_path)
     jobs = subprocess.check_output(["squeue", "--states=all", "--noheader", "--format=%T %k"], text=True)
     done = Counter(job.split("_wildcards_")[0] for job in jobs.splitlines())
     assert (done["COMPLETED rule_04_training"], done["COMPLETED rule_05_evaluation"]) == (4, 4), jobs

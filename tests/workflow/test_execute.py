@@ -1,63 +1,65 @@
-"""What Snakemake makes of a run: in a checkout of its own with notebooks of one line each."""
+"""What `make report` and `make sweep` execute: tiny notebooks in a checkout of their own, in real kernels."""
 
-import ast
 import json
 import re
 import subprocess
 import sys
+import time
 
 import nbformat
 import psutil
 import pytest
 from face_files import write_csv
-from tiny_checkout import NOTEBOOKS, dry_run, environment, make_checkout, make_report, out_of_date, wait_for, write_run
+from run_folders import executed
+from tiny_checkout import (
+    ageclf_command,
+    dry_run,
+    environment,
+    make_checkout,
+    out_of_date,
+    started,
+    wait_for,
+    write_run,
+)
 
 import ageclf
-from ageclf.workflow import execute, run_files
+from ageclf.workflow import execute, pages, run_files
 
-REPORTED = [name for name in NOTEBOOKS if name != "11_comparison"]
-
-
-def calling(function):
-    """Return the real notebooks of a report that call a function."""
-    sources = {name: (execute.CHECKOUT / "notebooks" / f"{name}.ipynb").read_text() for name in REPORTED}
-    return {name for name, source in sources.items() if f"{function}(" in source}
-
-
-AFTER_EVALUATION = {"05_evaluation", *calling("read_results")}
-AFTER_TRAINING = AFTER_EVALUATION | calling("find_checkpoint")
+SAMPLE = {"data": "sample"}
+# 06 reads the checkpoint of 04, 07 the predictions of 05; the other two read no result.
+REPORTED = ["01_black_edges", "02_brightness", "04_training", "05_evaluation", "06_prediction", "07_calibration"]
+AFTER_EVALUATION = {"05_evaluation", "07_calibration"}
+AFTER_TRAINING = {"04_training", "06_prediction", *AFTER_EVALUATION}
 
 
 @pytest.fixture
-def checkout(tmp_path, monkeypatch):
-    """A checkout for functions that are called in this process; nothing is executed in it."""
-    folder = make_checkout(tmp_path / "checkout")
-    monkeypatch.setattr(execute, "CHECKOUT", folder)
-    monkeypatch.setattr(run_files, "CHECKOUT", folder)
-    monkeypatch.setattr(ageclf, "ROOT", folder)
+def own_checkout(checkout, monkeypatch, tmp_path):
+    """The shared checkout for functions that are called in this process, with results below a root of its own."""
+    monkeypatch.setattr(execute, "CHECKOUT", checkout)
+    monkeypatch.setattr(ageclf, "ROOT", tmp_path)
     monkeypatch.delenv("AGECLF_DATA", raising=False)
-    return folder
+    return checkout
 
 
 # Data, lock, description
 
 
-def test_a_run_on_faces_never_takes_the_sample_instead(checkout):
-    write_run(checkout, "utkface", {"common": {"data": "auto"}})
+def test_a_run_on_faces_never_takes_the_sample_instead(own_checkout, tmp_path):
+    write_run(own_checkout, "mine", {"common": {"data": "auto"}})
     for data in (None, "auto", "sample"):
-        with pytest.raises(FileNotFoundError, match="'utkface' needs a data set"):
-            execute.make_report("utkface", data)
-    assert not (checkout / "reports").exists()
+        with pytest.raises(FileNotFoundError, match="'mine' needs a data set"):
+            execute.make_report("mine", data)
+    assert not (tmp_path / "reports").exists()
 
 
-def test_bad_rows_stop_a_report_unless_the_run_file_drops_them(checkout, tmp_path, monkeypatch):
+def test_bad_rows_stop_a_report_unless_the_run_file_drops_them(own_checkout, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(execute, "execute", lambda *arguments: None)
     data = str(write_csv(tmp_path / "faces.csv", {(1, "age"): "old"}))
-    write_run(checkout, "mine", {"common": {"data": data}})
+    write_run(own_checkout, "mine", {"common": {"data": data}})
     with pytest.raises(ValueError, match=r"faces\.csv: data row 1 .*column age: found 'old'"):
         execute.make_report("mine")
-    write_run(checkout, "mine", {"common": {"data": data, "on_bad_rows": "drop"}})
+    write_run(own_checkout, "mine", {"common": {"data": data, "on_bad_rows": "drop"}})
     folder, _ = execute.make_report("mine")
     assert json.loads((folder / "run.json").read_text())["data"]["rows"] == 2
 
@@ -72,28 +74,27 @@ def test_one_report_of_a_run_at_a_time(tmp_path):
         pass
 
 
-CONTENT = {"run": "mine", "notebooks": [], "parameters": {"01_black_edges": {}}}
-
-
 def test_a_report_on_other_data_starts_clean_but_keeps_a_persons_files(tmp_path):
+    content = {"run": "mine", "notebooks": [], "parameters": {"01_black_edges": {}}}
     data = {"name": "a.csv", "sha256": "a" * 64, "synthetic": False, "rows": 1}
-    execute.describe(tmp_path, CONTENT, data)
+    execute.describe(tmp_path, content, data)
     for name in ("01_black_edges.html", "metrics.json", "notes.txt"):
         (tmp_path / name).touch()
-    execute.describe(tmp_path, CONTENT, data)
+    execute.describe(tmp_path, content, data)
     assert (tmp_path / "metrics.json").exists()
-    execute.describe(tmp_path, CONTENT, {**data, "sha256": "b" * 64})
+    execute.describe(tmp_path, content, {**data, "sha256": "b" * 64})
     assert sorted(path.name for path in tmp_path.iterdir()) == ["notes.txt", "run.json"]
 
 
-# Snakemake
+# A report
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """A report of the tiny notebooks: the finished process and the run's folder."""
+    """A checkout with the report of a run: the finished process and the run's folder."""
     checkout = make_checkout(tmp_path_factory.mktemp("made") / "a checkout")
-    return make_report(checkout), checkout / "reports" / "sample"
+    write_run(checkout, "sample", {"notebooks": REPORTED, "common": SAMPLE})
+    return ageclf_command(checkout, "report"), checkout / "reports" / "sample"
 
 
 def test_a_report_has_every_notebook_and_page_and_says_where_it_is(made):
@@ -110,43 +111,46 @@ def test_a_report_has_every_notebook_and_page_and_says_where_it_is(made):
 
 def test_run_json_says_what_ran(made):
     run = json.loads((made[1] / "run.json").read_text())
-    assert (run["schema"], run["run"], run["data"]["name"], run["data"]["synthetic"]) == (1, "sample", "sample", True)
+    assert (run["schema"], run["run"], run["data"]["name"], run["data"]["synthetic"]) == (2, "sample", "sample", True)
     assert run["data"]["rows"] > 0
     assert run["parameters"]["05_evaluation"] == {"data": "sample", "run": "sample"}
+    assert run["configurations"] == run["axes"] == {}
     assert {"python", "jax", "keras", "tensorflow", "numpy", "pandas", "scikit-learn"} == set(run["versions"])
 
 
-def test_nothing_runs_twice(made):
-    assert out_of_date(made[1]) == set()
+@pytest.fixture
+def edit(made):
+    """Return a function that edits a module of the checkout; it gets its text back in the end."""
+    texts = {}
+
+    def edit(module):
+        path = made[1].parents[1] / "ageclf" / module
+        texts[path] = path.read_text()
+        path.write_text(texts[path] + "# edited")
+
+    yield edit
+    for path, text in texts.items():
+        path.write_text(text)
 
 
 @pytest.mark.parametrize(
-    ("module", "stale", "current"),
+    ("module", "stale"),
     [
-        ("plots", {"01_black_edges", "05_evaluation"}, {"04_training"}),
-        ("training", {"04_training", *AFTER_TRAINING}, {"01_black_edges", "02_brightness"}),
-        ("tables", AFTER_EVALUATION, {"01_black_edges", "04_training", "06_prediction"}),
-        ("report", set(), set(REPORTED)),
+        ("workflow/pages.py", set()),
+        ("display/plots.py", {"01_black_edges", "02_brightness", *AFTER_TRAINING} - {"04_training"}),
+        ("network/training.py", AFTER_TRAINING),
     ],
 )
-def test_an_edit_of_a_module_reruns_what_uses_it(made, module, stale, current):
-    path = made[1].parents[1] / "ageclf" / f"{module}.py"
-    text = path.read_text()
-    path.write_text(text + "# edited")
-    executed = out_of_date(made[1])
-    assert stale <= executed
-    assert not current & executed
-    path.write_text(text)
+def test_an_edit_of_a_module_executes_what_uses_it_but_a_nicer_figure_trains_nothing(made, edit, module, stale):
+    edit(module)
+    assert out_of_date(made[1]) == stale
 
 
 @pytest.mark.parametrize(
     ("notebook", "changed", "stale"),
-    [
-        ("05_evaluation", {"part": "test"}, AFTER_EVALUATION),
-        ("04_training", {"epochs": 3}, {"04_training", *AFTER_TRAINING}),
-    ],
+    [("05_evaluation", {"part": "test"}, AFTER_EVALUATION), ("04_training", {"epochs": 3}, AFTER_TRAINING)],
 )
-def test_a_changed_parameter_reruns_what_it_touches(made, notebook, changed, stale):
+def test_a_changed_parameter_executes_what_it_touches(made, notebook, changed, stale):
     path = made[1] / "run.json"
     text = path.read_text()
     run = json.loads(text)
@@ -156,20 +160,11 @@ def test_a_changed_parameter_reruns_what_it_touches(made, notebook, changed, sta
     path.write_text(text)
 
 
-def test_a_deleted_checkpoint_is_trained_again(made):
-    checkpoint = made[1].parents[1] / "checkpoint" / "sample.keras"
-    checkpoint.unlink()
-    process = make_report(made[1].parents[1])
-    assert checkpoint.exists()
-    assert "04_training done" in process.stdout
-    assert "01_black_edges started" not in process.stdout
-
-
-def test_a_failed_notebook_keeps_its_copy_and_names_its_cell_and_the_others_go_on(made):
+def test_a_failed_notebook_keeps_its_copy_and_names_its_cell_and_the_others_are_executed(made):
     folder = made[1]
     changes = {"02_brightness": {"share": 0.7}, "04_training": {"bad": True}}
-    write_run(folder.parents[1], "sample", {"common": {"data": "sample"}, **changes})
-    process = make_report(folder.parents[1])
+    write_run(folder.parents[1], "sample", {"notebooks": REPORTED, "common": SAMPLE, **changes})
+    process = ageclf_command(folder.parents[1], "report")
     assert process.returncode == 1
     assert "02_brightness done in" in process.stdout
     assert "error: 04_training failed in cell In [3], work: AssertionError" in process.stderr
@@ -181,77 +176,193 @@ def test_a_failed_notebook_keeps_its_copy_and_names_its_cell_and_the_others_go_o
     assert "04 training failed" in (folder.parent / "index.html").read_text()
 
 
-def test_a_report_that_was_killed_goes_on_with_what_was_not_finished(tmp_path):
-    """`kill -9` of everything, while 05 has written one of its files and not the other."""
-    checkout = make_checkout(tmp_path / "checkout")
-    folder = checkout / "reports" / "sample"
-    path = checkout / "notebooks" / "05_evaluation.ipynb"
-    notebook = nbformat.read(path, as_version=4)
-    notebook.cells[-1].source += "\nimport time\nwhile not (folder / 'go').exists():\n    time.sleep(0.1)"
-    nbformat.write(notebook, path)
-    command = [sys.executable, "-m", "ageclf", "report"]
-    process = subprocess.Popen(command, cwd=checkout, env=environment(), stdout=subprocess.DEVNULL)
-    wait_for(lambda: (folder / "metrics.json").exists())
-    for one in [*psutil.Process(process.pid).children(recursive=True), process]:
-        one.kill()
-    process.wait()
-    assert not (folder / "05_evaluation.ipynb").exists()
+def add_to_work(checkout, notebook, code):
+    path = checkout / "notebooks" / f"{notebook}.ipynb"
+    content = nbformat.read(path, as_version=4)
+    content.cells[-1].source += f"\n{code}"
+    nbformat.write(content, path)
 
+
+def kill_when(condition, checkout, *arguments):
+    """Start `python -m ageclf`, and `kill -9` it with all that it has started, when a condition is met."""
+    command = [sys.executable, "-m", "ageclf", *arguments]
+    process = subprocess.Popen(command, cwd=checkout, env=environment(), stdout=subprocess.DEVNULL)
+    try:
+        wait_for(condition)
+    finally:
+        for one in [*psutil.Process(process.pid).children(recursive=True), process]:
+            one.kill()
+        process.wait()
+
+
+@pytest.fixture(scope="module")
+def resumed(tmp_path_factory):
+    """A report that was killed while 05 had written one of its files and not the other, then the same command again."""
+    checkout = make_checkout(tmp_path_factory.mktemp("resumed") / "checkout")
+    notebooks = ["01_black_edges", "04_training", "07_calibration"]
+    write_run(checkout, "sample", {"notebooks": notebooks, "common": SAMPLE})
+    add_to_work(checkout, "05_evaluation", "import time\nwhile not (folder / 'go').exists():\n    time.sleep(0.1)")
+    folder = checkout / "reports" / "sample"
+    kill_when((folder / "metrics.json").exists, checkout, "report")
+    assert not (folder / "05_evaluation.ipynb").exists()
     (folder / "go").touch()
-    again = make_report(checkout)
-    assert again.returncode == 0, again.stderr
-    assert set(re.findall(r"(\w+) started", again.stdout)) == AFTER_TRAINING
+    return ageclf_command(checkout, "report"), folder
+
+
+def test_a_report_that_was_killed_resumes_with_what_was_not_finished(resumed):
+    process, folder = resumed
+    assert process.returncode == 0, process.stderr
+    assert started(process) - {"01_black_edges"} == AFTER_EVALUATION, "01 may have been before or not"
     assert (folder / "05_evaluation.html").exists()
 
 
-def imports(source):
-    """Return the modules of the package that a source imports."""
-    found = set()
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.ImportFrom) and node.module == "ageclf":
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("ageclf."):
-            found.add(node.module.split(".")[1])
-    return {name for name in found if (execute.CHECKOUT / "ageclf" / f"{name}.py").exists()}
+def test_a_deleted_checkpoint_is_trained_again(resumed):
+    checkout = resumed[1].parents[1]
+    path = checkout / "checkpoint" / "sample.keras"
+    path.unlink()
+    assert started(ageclf_command(checkout, "report")) == {"04_training", *AFTER_EVALUATION}
+    assert path.exists()
 
 
 def test_a_notebook_is_out_of_date_when_another_run_that_it_shows_is_evaluated_again(tmp_path):
+    """A plan alone: nothing is executed."""
     folder, other = tmp_path / "mine", tmp_path / "other" / "metrics.json"
+    parameters = {"04_training": {}, "05_evaluation": {}, "10_groups": {"other_runs": ["other", "absent"]}}
+    described = {"notebooks": list(parameters), "data": {"sha256": ""}, "threads": 1, "configurations": {}}
     folder.mkdir()
-    names = [path.stem for path in (execute.CHECKOUT / "notebooks").glob("*.ipynb")]
-    parameters = {name: {"other_runs": ["other", "absent"]} if name == "10_groups" else {} for name in names}
-    run = {"run": "mine", "parameters": parameters, "notebooks": names, "data": {"sha256": ""}, "threads": 1}
-    (folder / "run.json").write_text(json.dumps(run))
-    assert "../" not in dry_run(execute.CHECKOUT, folder)
     other.parent.mkdir()
     other.touch()
+    (folder / "run.json").write_text(json.dumps({"run": "mine", "parameters": parameters, **described}))
     (listed,) = re.findall(r"rule (\w+):\n +input: .*\.\./other/metrics\.json", dry_run(execute.CHECKOUT, folder))
     assert listed == "10_groups"
 
 
-def test_a_notebook_that_the_snakefile_does_not_know_is_named_with_what_to_do(tmp_path):
-    checkout = make_checkout(tmp_path / "checkout")
-    (checkout / "notebooks" / "01_black_edges.ipynb").rename(checkout / "notebooks" / "99_mine.ipynb")
-    process = make_report(checkout)
-    assert process.returncode == 2
-    assert "99_mine has no line in MODULES of the Snakefile" in process.stderr
+# A sweep
+
+QUALITY = {"fine": {}, "bad": {"04_training": {"bad": True}}}
+
+
+@pytest.fixture(scope="module")
+def swept(made):
+    """A sweep, in the same checkout, of which one of two configurations fails: the finished process, its folder."""
+    checkout = made[1].parents[1]
+    write_run(checkout, "mine", {"common": SAMPLE, "grid": {"common.seed": [1], "quality": QUALITY}})
+    return ageclf_command(checkout, "sweep", "--run", "mine"), checkout / "reports" / "mine"
+
+
+def test_configurations_that_fail_are_named_and_the_others_are_measured_and_compared(swept):
+    process, folder = swept
+    assert process.returncode == 1
+    assert (folder / "seed-1_quality-fine" / "metrics.json").exists()
+    assert "error: seed-1_quality-bad/04_training failed in cell In [3], work: AssertionError" in process.stderr
+    assert str(folder / "seed-1_quality-bad" / "failed" / "04_training.ipynb") in process.stderr
+    assert not (folder / "seed-1_quality-bad" / "05_evaluation.ipynb").exists()
+    assert (folder / "11_comparison.html").exists()
     assert "Traceback" not in process.stderr
 
 
-def test_the_snakefile_names_the_modules_that_each_notebook_uses(tmp_path):
-    names = [path.stem for path in sorted((execute.CHECKOUT / "notebooks").glob("*.ipynb"))]
-    parameters = {name: {} for name in names}
-    run = {"run": "all", "parameters": parameters, "notebooks": names, "data": {"sha256": ""}, "threads": 1}
-    (tmp_path / "run.json").write_text(json.dumps(run))
-    plan = dry_run(execute.CHECKOUT, tmp_path)
-    for name in names:
-        notebook = nbformat.read(execute.CHECKOUT / "notebooks" / f"{name}.ipynb", as_version=4)
-        used, new = set(), imports("\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code"))
-        while new:
-            used |= new
-            new = {
-                more for one in new for more in imports((execute.CHECKOUT / "ageclf" / f"{one}.py").read_text())
-            } - used
-        used -= {"plots"} if name == "04_training" else set()
-        listed = set(re.findall(r"/ageclf/(\w+)\.py", re.search(rf"rule {name}:\n +input: (.+)", plan)[1]))
-        assert listed == used, name
+def test_no_network_and_no_empty_folder_is_left(swept):
+    folder = swept[1]
+    assert not list(folder.rglob("*.keras"))
+    assert not (folder.parents[1] / "checkpoint" / "mine").exists()
+    assert not [path for path in folder.rglob("failed") if not any(path.iterdir())]
+
+
+def test_pages_lead_to_each_other_and_the_index_counts_configurations_and_failures(swept):
+    folder = swept[1]
+    configuration = folder / "seed-1_quality-fine"
+    page = (configuration / "05_evaluation.html").read_text()
+    for target in ("../../index.html", "../11_comparison.html"):
+        assert f'href="{target}"' in page
+        assert (configuration / target).exists()
+    assert 'href="seed-1_quality-fine/05_evaluation.html"' in (folder / "11_comparison.html").read_text()
+    index = (folder.parent / "index.html").read_text()
+    assert "2 configurations, 1 notebooks failed" in index
+    assert 'href="mine/11_comparison.html"' in index
+
+
+def test_run_json_says_what_the_sweep_and_each_configuration_are(swept):
+    sweep = json.loads((swept[1] / "run.json").read_text())
+    assert (sweep["run"], sweep["axes"]) == ("mine", {"seed": ["1"], "quality": ["fine", "bad"]})
+    assert len(sweep["configurations"]) == 2
+    one = pages.read_report(swept[1] / "seed-1_quality-bad")
+    assert (one["run"], one["levels"]) == ("mine/seed-1_quality-bad", {"seed": "1", "quality": "bad"})
+    assert [failure["notebook"] for failure in one["failures"]] == ["04_training"]
+
+
+def test_the_next_sweep_executes_failed_and_new_configurations_and_no_others(swept, monkeypatch):
+    checkout = swept[1].parents[1]
+    longer = {"04_training": {"epochs": 3}}
+    write_run(checkout, "mine", {"common": SAMPLE, "grid": {"common.seed": [1], "quality": QUALITY | {"long": longer}}})
+    for module in (execute, run_files):
+        monkeypatch.setattr(module, "CHECKOUT", checkout)
+    monkeypatch.setattr(ageclf, "ROOT", checkout)
+    fine, bad, long = (f"seed-1_quality-{label}" for label in ("fine", "bad", "long"))
+    assert execute.plan_sweep("mine")[:3] == [f"{fine}: done in 0 min", f"{bad}: to do", f"{long}: to do"]
+    process = ageclf_command(checkout, "sweep", "--run", "mine")
+    executed = {f"{bad}/04_training", f"{long}/04_training", f"{long}/05_evaluation", "11_comparison"}
+    assert started(process) == executed
+    assert process.returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("module", "stale"),
+    [
+        ("display/tables.py", set()),
+        ("metrics/evaluation.py", {"04_training", "05_evaluation"}),
+        ("network/training.py", {"04_training", "05_evaluation"}),
+    ],
+)
+def test_an_edit_executes_what_uses_the_module_but_no_nicer_table_trains_a_network_again(swept, edit, module, stale):
+    """The plan of a sweep that is done; nothing is executed."""
+    edit(module)
+    one = "seed-1_quality-fine/"
+    assert {name for name in out_of_date(swept[1]) if name.startswith(one)} == {one + name for name in stale}
+
+
+def test_a_sweep_that_was_killed_resumes_with_what_was_not_finished(tmp_path):
+    """Killed while the second configuration trains; the first is not executed again."""
+    checkout = make_checkout(tmp_path / "checkout")
+    write_run(checkout, "mine", {"common": SAMPLE, "grid": {"common.seed": [1, 2]}})
+    wait = "import time\nwhile seed == 2 and not ageclf.resolve('go').exists():\n    time.sleep(0.1)"
+    add_to_work(checkout, "04_training", wait)
+    folder = checkout / "reports" / "mine"
+    training, log = checkout / "checkpoint" / "mine" / "seed-2.json", folder / "snakemake.log"
+    command = ["sweep", "--run", "mine", "--keep-networks"]
+
+    def second_trains():
+        # Snakemake records a notebook as done a moment after it lies there; killed before, it executes it again.
+        if training.exists() and log.read_text().count("Finished jobid") == 2:
+            time.sleep(1)
+            return True
+
+    kill_when(second_trains, checkout, *command)
+    (checkout / "go").touch()
+    again = ageclf_command(checkout, *command)
+    assert again.returncode == 0, again.stderr
+    assert started(again) == {"seed-2/04_training", "seed-2/05_evaluation", "11_comparison"}
+    kept = [folder / f"seed-{seed}" / "network.json" for seed in (1, 2)]
+    threads = json.loads((folder / "run.json").read_text())["threads"]
+    assert [path.read_text() for path in kept] == [str(threads)] * 2, "kept when asked, trained on its share of cores"
+
+
+def test_a_plan_says_what_is_done_quotes_the_run_file_and_changes_nothing(own_checkout, tmp_path, monkeypatch):
+    monkeypatch.setattr(execute, "CORES", 2)
+    write_run(own_checkout, "mine", {"common": SAMPLE, "grid": {"04_training.epochs": [6, 12, 18]}})
+    path = own_checkout / "runs" / "mine.yaml"
+    path.write_text(f"# How long to train?\n# Half an hour on two cores.\n{path.read_text()}# No answer.\n")
+    to_do = [f"epochs-{epochs}: to do" for epochs in (6, 12, 18)]
+    comment = ["# How long to train?", "# Half an hour on two cores."]
+    assert execute.plan_sweep("mine") == [*to_do, "3 of 3 configurations to do, 2 side by side", *comment]
+    assert not (tmp_path / "reports").exists()
+
+    run, source = execute.prepare("mine", None, sweep=True)
+    folder, content = tmp_path / "reports" / "mine" / "epochs-6", run["configurations"]["epochs-6"]
+    execute.describe(folder, content | {"run": "mine/epochs-6"}, source)
+    for name, parameters in content["parameters"].items():  # each takes 85 s
+        assert execute.plan_sweep("mine")[0] == "epochs-6: to do"
+        executed(folder / f"{name}.ipynb", [], **parameters)
+    done = ["epochs-6: done in 3 min", *to_do[1:], "2 of 3 configurations to do, 2 side by side", *comment]
+    assert execute.plan_sweep("mine") == done
+    write_run(own_checkout, "mine", {"common": SAMPLE | {"seed": 5}, "grid": {"04_training.epochs": [6, 12, 18]}})
+    assert execute.plan_sweep("mine")[0] == "epochs-6: to do"

@@ -15,7 +15,7 @@ PIXEL = b64encode(b"\x89PNG\r\n\x1a\n").decode()
 
 
 def training_cells():
-    settings = v4.new_code_cell("epochs: int = 2  # passes over the <training> part", metadata={"tags": ["parameters"]})
+    settings = v4.new_code_cell("epochs: int = 2  # of the <training> part", metadata={"tags": ["parameters"]})
     bar = v4.new_code_cell("fit()", outputs=[v4.new_output("stream", text="epoch 1 10 %\repoch 1 55 %\repoch 1 done")])
     noise = v4.new_code_cell("noise()", outputs=[v4.new_output("stream", name="stderr", text="no GPU found")])
     figure = v4.new_code_cell("plot()", outputs=[v4.new_output("display_data", {"image/png": PIXEL})])
@@ -37,7 +37,8 @@ def page(folder):
 
 
 def index(folder):
-    return pages.write_index(folder.parent).read_text()
+    pages.write_index(folder.parent)
+    return (folder.parent / "index.html").read_text()
 
 
 def test_a_page_holds_everything_and_loads_nothing(folder):
@@ -57,19 +58,19 @@ def test_code_is_hidden(folder):
 def figures(folder, *cells):
     """Return alternative text and caption of each figure on a page of some cells."""
     executed(folder / "04_training.ipynb", [v4.new_markdown_cell("# Training"), *cells])
-    drawn = BeautifulSoup(page(folder), "html.parser").find_all("figure")
-    return [(figure.img["alt"], figure.figcaption.text) for figure in drawn]
+    found = BeautifulSoup(page(folder), "html.parser").find_all("figure")
+    return [(figure.img["alt"], figure.figcaption.text) for figure in found]
 
 
-def drawing(n, **metadata):
+def plotting(n, **metadata):
     outputs = [v4.new_output("display_data", {"image/png": PIXEL}) for _ in range(n)]
     return v4.new_code_cell("plot()", metadata=metadata, outputs=outputs)
 
 
-def test_figures_are_numbered_and_say_what_their_cells_say_of_them(folder):
+def test_figures_are_numbered_and_described_as_their_cells_describe_them(folder):
     cells = (
-        drawing(1, caption="Loss", alt='A line that falls from "2" to < 1'),
-        drawing(1, caption="Loss & accuracy", alt="Two lines"),
+        plotting(1, caption="Loss", alt='A line that falls from "2" to < 1'),
+        plotting(1, caption="Loss & accuracy", alt="Two lines"),
     )
     assert figures(folder, *cells) == [
         ('A line that falls from "2" to < 1', "Figure 1. Loss"),
@@ -78,7 +79,7 @@ def test_figures_are_numbered_and_say_what_their_cells_say_of_them(folder):
 
 
 def test_each_figure_of_a_cell_has_its_own_words(folder):
-    cell = drawing(2, caption=["Shifted", "Turned"], alt=["A face moves", "A face turns"])
+    cell = plotting(2, caption=["Shifted", "Turned"], alt=["A face moves", "A face turns"])
     expected = [
         ("A face moves", "Figure 1. Shifted"),
         ("A face turns", "Figure 2. Turned"),
@@ -87,8 +88,8 @@ def test_each_figure_of_a_cell_has_its_own_words(folder):
 
 
 @pytest.mark.parametrize("metadata", [{}, {"caption": "One for two", "alt": ["too", "many", "words"]}])
-def test_figures_without_words_of_their_own_are_told_apart_below_the_nearest_heading(folder, metadata):
-    cells = v4.new_markdown_cell("## Loss\n\nBy epoch."), drawing(2, **metadata)
+def test_figures_without_words_of_their_own_are_distinguished_below_the_nearest_heading(folder, metadata):
+    cells = v4.new_markdown_cell("## Loss\n\nBy epoch."), plotting(2, **metadata)
     assert figures(folder, *cells) == [
         ("Loss (1 of 2)", "Figure 1. Loss (1 of 2)"),
         ("Loss (2 of 2)", "Figure 2. Loss (2 of 2)"),
@@ -96,7 +97,7 @@ def test_figures_without_words_of_their_own_are_told_apart_below_the_nearest_hea
 
 
 def test_a_figure_without_words_of_its_own_has_those_of_the_nearest_heading(folder):
-    assert figures(folder, v4.new_markdown_cell("## Loss"), drawing(1)) == [("Loss", "Figure 1. Loss")]
+    assert figures(folder, v4.new_markdown_cell("## Loss"), plotting(1)) == [("Loss", "Figure 1. Loss")]
 
 
 def test_the_contents_lead_to_the_headings_also_to_two_of_the_same_name(folder):
@@ -130,10 +131,10 @@ def test_the_top_names_run_data_code_and_duration(folder):
 
 
 def test_parameters_show_the_value_that_ran_and_the_explanation_escaped(folder):
-    assert '<td>5</td><td class="help">passes over the &lt;training&gt; part</td>' in page(folder)
+    assert '<td>5</td><td class="help">of the &lt;training&gt; part</td>' in page(folder)
 
 
-def test_drawn_faces_are_marked_on_page_and_index(folder):
+def test_synthetic_faces_are_marked_on_page_and_index(folder):
     write_run(folder, data={"name": "sample", "sha256": "0" * 64, "synthetic": True, "rows": 600})
     assert "<strong>SYNTHETIC</strong>" in page(folder)
     assert "SYNTHETIC" in index(folder)
@@ -154,9 +155,9 @@ def test_the_reference_stands_beside_the_headline_and_cannot_be_compared(folder)
         assert "cannot be compared directly" in html
 
 
-@pytest.mark.parametrize("other", ["drawn faces", "other groups"])
+@pytest.mark.parametrize("other", ["synthetic faces", "other groups"])
 def test_the_reference_stands_beside_nothing_else(folder, other):
-    if other == "drawn faces":
+    if other == "synthetic faces":
         write_run(folder, data={"name": "sample", "sha256": "0" * 64, "synthetic": True, "rows": 600})
     edges = [4, 19, 46, 65] if other == "other groups" else METRICS["edges"]
     (folder / "metrics.json").write_text(json.dumps({**METRICS, "edges": edges}))

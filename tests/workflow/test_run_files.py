@@ -1,11 +1,20 @@
-"""Run files: what is read from them, and what is refused before anything starts."""
+"""Run files: what is read from them, what a grid expands to, and what is refused before anything starts."""
 
 import pytest
+import yaml
 from tiny_checkout import NOTEBOOKS, make_checkout, write_run
 
 from ageclf.workflow import run_files
 
 RUN_FILES = sorted((run_files.CHECKOUT / "runs").glob("*.yaml"))
+RUNS = pytest.mark.parametrize("name", [path.stem for path in RUN_FILES if "\ngrid:" not in path.read_text()])
+SWEEPS = pytest.mark.parametrize("name", [path.stem for path in RUN_FILES if "\ngrid:" in path.read_text()])
+ALLOWED = yaml.safe_load((run_files.CHECKOUT / "notebooks" / "parameters.yaml").read_bytes())
+DEFAULTS = [run_files.read_defaults(path) for path in (run_files.CHECKOUT / "notebooks").glob("*.ipynb")]
+
+
+def read_sweep(name):
+    return run_files.read_run(name, sweep=True)
 
 
 @pytest.fixture
@@ -13,9 +22,6 @@ def own_checkout(tmp_path, monkeypatch):
     """A checkout to make changes in."""
     monkeypatch.setattr(run_files, "CHECKOUT", make_checkout(tmp_path / "checkout"))
     return run_files.CHECKOUT
-
-
-RUNS = pytest.mark.parametrize("name", [path.stem for path in RUN_FILES if "\ngrid:" not in path.read_text()])
 
 
 @RUNS
@@ -30,21 +36,29 @@ def test_shipped_run_files_agree_with_the_notebooks(name):
 def test_the_random_changes_that_a_run_shows_are_those_that_it_trains_with(name):
     parameters = run_files.read_run(name)["parameters"]
     for shown in ("01_black_edges", "03_augmentation"):
-        known = run_files.read_defaults(run_files.CHECKOUT / "notebooks" / f"{shown}.ipynb")
-        for change in known.keys() & {"flip", "brightness", "translation", "rotation", "whole_pixels"}:
+        defaults = run_files.read_defaults(run_files.CHECKOUT / "notebooks" / f"{shown}.ipynb")
+        for change in defaults.keys() & {"flip", "brightness", "translation", "rotation", "whole_pixels"}:
             assert parameters[shown].get(change) == parameters["04_training"].get(change), (shown, change)
 
 
-def test_every_number_that_a_notebook_takes_has_limits():
-    defaults = [run_files.read_defaults(path) for path in (run_files.CHECKOUT / "notebooks").glob("*.ipynb")]
-    numbers = {key for known in defaults for key, value in known.items() if type(value) in (int, float)}
-    assert numbers == set(run_files.LIMITS)
+def test_every_number_that_a_notebook_takes_has_limits_that_its_default_keeps():
+    numbers = {key: value for defaults in DEFAULTS for key, value in defaults.items() if type(value) in (int, float)}
+    assert numbers.keys() == ALLOWED["limits"].keys()
+    for key, value in numbers.items():
+        low, high = ALLOWED["limits"][key]
+        assert low <= value <= high, key
 
 
 def test_the_backbones_that_a_run_file_may_name_are_those_of_the_network():
     from ageclf.network.model import BACKBONES
 
-    assert run_files.CHOICES["backbone"] == BACKBONES
+    assert tuple(ALLOWED["choices"]["backbone"]) == BACKBONES
+
+
+def test_what_is_called_otherwise_now_is_a_parameter_under_its_new_name_alone():
+    known = {key for defaults in DEFAULTS for key in defaults}
+    assert set(ALLOWED["renamed"].values()) <= known
+    assert not ALLOWED["renamed"].keys() & known
 
 
 def test_common_values_reach_the_notebooks_that_know_them(checkout):
@@ -78,9 +92,10 @@ def test_sliders_are_left_out_where_nobody_moves_them_unless_a_run_file_wants_th
         ({"04_training": {"epochs": -1}}, r"runs/mine.yaml, 04_training: epochs must be from 0 to 10000, got -1"),
         ({"05_evaluation": {"part": "tset"}}, r"part must be one of train, val, test, all, got 'tset'"),
         ({"02_brightness": {"groups": [6, 6]}}, r"runs/mine.yaml, 02_brightness: groups=\[6, 6\]: expected"),
+        ({"04_training": {"averaging": 0.9}}, r"04_training: 'averaging' is called 'ema_momentum' now"),
         ({"notebooks": ["04_trainig"]}, r"runs/mine.yaml, notebooks: '04_trainig'.* '04_training'"),
         ({"notebooks": ["11_comparison"]}, r"'11_comparison' is not known here"),
-        ({"grid": {"common.seed": [1]}}, r"runs/mine.yaml has a grid.*make sweep RUN=mine"),
+        ({"grid": {"common.seed": [1]}}, r"runs/mine.yaml has a grid, so it is a sweep: make sweep RUN=mine"),
         (["04_training"], r"runs/mine.yaml: expected sections"),
     ],
 )
@@ -127,3 +142,95 @@ def test_a_run_executes_all_notebooks_or_those_that_it_lists(checkout):
     assert run_files.read_run("mine")["notebooks"] == [name for name in NOTEBOOKS if name != "11_comparison"]
     write_run(checkout, "mine", {"notebooks": ["00_data_quality"]})
     assert run_files.read_run("mine")["notebooks"] == ["00_data_quality"]
+
+
+@SWEEPS
+def test_shipped_sweeps_agree_with_the_notebooks(name):
+    configurations = read_sweep(name)["configurations"]
+    assert len(configurations) >= 2
+    for configuration, content in configurations.items():
+        assert content["parameters"]["04_training"]["run"] == f"{name}/{configuration}"
+        assert content["parameters"]["05_evaluation"].get("part", "val") == "val"
+
+
+def test_every_combination_of_a_grid_is_a_configuration(checkout):
+    sections = {"common": {"seed": 7}, "04_training": {"epochs": 5}}
+    write_run(checkout, "mine", sections | {"grid": {"04_training.epochs": [1, 2], "common.seed": [3, 4]}})
+    sweep = read_sweep("mine")
+    assert sweep["axes"] == {"epochs": ["1", "2"], "seed": ["3", "4"]}
+    names = ["epochs-1_seed-3", "epochs-1_seed-4", "epochs-2_seed-3", "epochs-2_seed-4"]
+    assert list(sweep["configurations"]) == names
+    assert sweep["configurations"]["epochs-2_seed-3"] == {
+        "levels": {"epochs": "2", "seed": "3"},
+        "parameters": {
+            "04_training": {"data": "auto", "seed": 3, "run": "mine/epochs-2_seed-3", "epochs": 2},
+            "05_evaluation": {
+                "checkpoint": "reports/mine/epochs-2_seed-3/network.keras",
+                "data": "auto",
+                "seed": 3,
+                "run": "mine/epochs-2_seed-3",
+            },
+        },
+    }
+    assert sweep["notebooks"] == ["04_training", "05_evaluation"]
+    assert sweep["parameters"] == {"11_comparison": {"data": "auto", "seed": 7, "run": "mine"}}
+
+
+def test_a_named_axis_sets_several_parameters_at_once(checkout):
+    recipe = {"short": {"04_training": {"epochs": 1}}, "long, bad": {"04_training": {"epochs": 9, "bad": True}}}
+    write_run(checkout, "mine", {"grid": {"recipe": recipe}})
+    sweep = read_sweep("mine")
+    assert sweep["axes"] == {"recipe": ["short", "long, bad"]}
+    assert list(sweep["configurations"]) == ["recipe-short", "recipe-long-bad"]
+    long = sweep["configurations"]["recipe-long-bad"]["parameters"]["04_training"]
+    assert (long["epochs"], long["bad"]) == (9, True)
+
+
+def test_a_label_may_be_called_like_a_parameter(checkout):
+    write_run(checkout, "mine", {"grid": {"recipe": {"epochs": {"04_training": {"epochs": 1}}, "seed": {}}}})
+    assert list(read_sweep("mine")["configurations"]) == ["recipe-epochs", "recipe-seed"]
+
+
+@pytest.mark.parametrize(
+    ("sections", "message"),
+    [
+        ({}, r"runs/mine.yaml has no grid, so it is one run: make report RUN=mine"),
+        ({"grid": {}}, r"runs/mine.yaml: grid is empty"),
+        ({"grid": ["seed"]}, r"runs/mine.yaml: grid must be of type dict"),
+        ({"grid": {"common.seed": []}}, r"runs/mine.yaml, grid, common.seed: expected a list of values"),
+        ({"grid": {"common.seed": 1}}, r"grid, common.seed: expected a list of values, .* got 1"),
+        ({"grid": {"seed": [1]}}, r"grid, seed: 'seed' is not known here"),
+        ({"grid": {"common.sead": [1]}}, r"grid, common.sead, common: 'sead'.* 'seed'"),
+        ({"grid": {"04_trainig.epochs": [1]}}, r"grid, 04_trainig.epochs: '04_trainig'.* '04_training'"),
+        ({"grid": {"02_brightness.share": [0.1]}}, r"grid, 02_brightness.share: '02_brightness' is not known"),
+        ({"grid": {"04_training.epochs": [1, 2.5]}}, r"epochs must be of type int, got 2.5"),
+        ({"grid": {"04_training.epochs": [1, -2]}}, r"epochs must be from 0 to 10000, got -2"),
+        ({"grid": {"04_training.epochs": [1, 1]}}, r"grid, 04_training.epochs: .* have the same name"),
+        ({"grid": {"common.seed": [1], "04_training.seed": [2]}}, r"grid, 04_training.seed: .* the same name"),
+        ({"grid": {"04_training.averaging": [0.9]}}, r"grid, .*: 'averaging' is called 'ema_momentum' now"),
+        ({"grid": {"a": {"x y": {}, "x,y": {"common": {"seed": 1}}}}}, r"two configurations have the name 'a-x-y'"),
+        ({"grid": {"a": {"x": {}, "y": {}}}}, r"grid: 'a-x' and 'a-y' have the same parameters"),
+        ({"grid": {"a": {"x": ["epochs"]}}}, r"grid, a: x must hold sections .*, got \['epochs'\]"),
+        ({"grid": {"common.split_seed": [0, 1]}}, r"split_seed must be the same in all configurations"),
+        ({"grid": {"05_evaluation.part": ["train", "val"]}}, r"part must be the same in all configurations"),
+        ({"grid": {"common.data": ["a", "b"]}}, r"data must be the same in all configurations"),
+        ({"05_evaluation": {"part": "test"}, "grid": {"common.seed": [1]}}, r"runs/mine.yaml: part must be 'val'"),
+    ],
+)
+def test_a_grid_that_makes_no_sense_is_refused_with_file_and_key(checkout, sections, message):
+    write_run(checkout, "mine", sections)
+    with pytest.raises(ValueError, match=message):
+        read_sweep("mine")
+
+
+def test_a_seed_in_a_section_of_its_own_makes_no_configurations(checkout):
+    sections = {"04_training": {"seed": 5}, "05_evaluation": {"seed": 5}}
+    write_run(checkout, "mine", sections | {"grid": {"common.seed": [1, 2]}})
+    with pytest.raises(ValueError, match="'seed-1' and 'seed-2' have the same parameters"):
+        read_sweep("mine")
+
+
+def test_the_recipe_whose_seeds_are_compared_is_the_recommended_one():
+    recommended = run_files.read_run("best")["parameters"]["04_training"]
+    for configuration in read_sweep("best-seeds")["configurations"].values():
+        assert configuration["parameters"]["04_training"] | {"run": "best", "seed": 1} == recommended

@@ -1,11 +1,11 @@
-"""Grad-CAM is high where the evidence is, agrees with automatic gradients, and leaves the network as it is."""
+"""Faces are predicted as Keras does; Grad-CAM is high where the evidence is, and agrees with automatic gradients."""
 
 import numpy as np
 import pytest
 
 from ageclf.network.backend import keras
 from ageclf.network.model import augmentation, build_network, flip_averaged
-from ageclf.network.prediction import grad_cam
+from ageclf.network.prediction import grad_cam, predict_probabilities
 
 
 def by_hand() -> keras.Model:
@@ -31,6 +31,16 @@ def corner() -> np.ndarray:
     return image
 
 
+def test_predicting_in_batches_gives_what_keras_predicts():
+    model = build_network(augment=augmentation())
+    images = np.random.default_rng(0).integers(0, 256, (8, 48, 48)).astype(np.uint8)
+    expected = model.predict(images[..., None], verbose=0)
+    for n in (0, 1, 3, 8):
+        probabilities = predict_probabilities(model, images[:n], at_once=3)
+        assert (probabilities.shape, probabilities.dtype) == ((n, 6), np.float32)
+        np.testing.assert_allclose(probabilities, expected[:n], atol=1e-6)
+
+
 def test_the_map_is_high_where_the_evidence_for_the_group_is():
     bright, dark, nowhere = grad_cam(by_hand(), np.repeat(corner(), 3, axis=0), np.array([0, 1, 2]))
     # Places are six pixels wide: three pixels from the corner's edge on, nothing is between two of them.
@@ -44,7 +54,7 @@ def test_the_map_is_high_where_the_evidence_for_the_group_is():
     assert bright.shape == (48, 48)
 
 
-def test_a_sure_answer_has_a_map_too():
+def test_a_prediction_of_probability_1_has_a_map_too():
     """With these weights the softmax is 1 to the last digit, and its gradient 0."""
     model = by_hand()
     model.get_layer("probabilities").set_weights([100 * np.array([[2.0, -1, -1], [-1, 2, -1]]), np.zeros(3)])
@@ -88,7 +98,7 @@ def test_augmentation_and_dropout_do_not_act():
     np.testing.assert_array_equal(grad_cam(model, images, groups), grad_cam(plain, images, groups))
 
 
-def test_the_map_of_a_mirrored_answer_is_that_of_the_face_as_it_stands(tmp_path):
+def test_the_map_of_a_mirror_averaged_network_is_that_of_the_face_as_it_is(tmp_path):
     network = build_network(augment=augmentation())
     images = np.random.default_rng(0).integers(0, 256, (3, 48, 48)).astype("uint8")
     expected = grad_cam(network, images, np.array([0, 1, 2]))
