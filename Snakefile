@@ -14,7 +14,7 @@ CHECKOUT = Path(workflow.basedir)
 # The modules whose edit makes a notebook out of date. Training leaves out `plots`: a nicer curve is not worth an hour
 # of training again.
 FACES = "csv_table reading sample unpacking utkface"
-NETWORK = "backend groups old_hdf5 weights"
+NETWORK = "backend groups hdf5 old_hdf5 weights"
 SLICES = "measures slices"
 MEASURES = f"{SLICES} calibration evaluation splitting"
 MODEL = "model targets"
@@ -29,7 +29,7 @@ MODULES = {
     "05_evaluation": f"{FACES} {NETWORK} {MEASURES} {MODEL} baselines evaluation_plots images plots tables",
     "06_prediction": f"{FACES} {NETWORK} {MEASURES} {MODEL} images panels photo_plots photos plots",
     "07_calibration": f"{FACES} {MEASURES} evaluation_plots groups images plots tables",
-    "08_slices": f"{FACES} {NETWORK} {MEASURES} evaluation_plots gradcam images plots tables",
+    "08_slices": f"{FACES} {NETWORK} {MEASURES} {MODEL} evaluation_plots gradcam images plots tables",
     "09_robustness": f"{FACES} {NETWORK} {MEASURES} {MODEL} evaluation_plots images plots robustness tables",
     "10_groups": f"{FACES} {MEASURES} evaluation_plots groupings groups images plots tables",
     "11_comparison": f"{FACES} {MEASURES} comparison comparison_plots groups images paired plots report tables",
