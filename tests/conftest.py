@@ -1,9 +1,15 @@
 """What several files of tests start from."""
 
+import os
+
 import pytest
+from sample_runs import SINGLE_THREAD
 from tiny_checkout import make_checkout
 
 from ageclf.workflow import run_files
+
+# TensorFlow reads them when it is first used, processes that a test starts inherit them.
+os.environ.update(SINGLE_THREAD)
 
 
 @pytest.fixture(scope="session")

@@ -12,10 +12,12 @@ from skimage.data import astronaut
 
 import ageclf
 from ageclf import __main__
-from ageclf.faces.groups import group_names
+from ageclf.faces.groups import REFERENCE_EDGES, group_names
 from ageclf.network.checkpoints import save_checkpoint
 from ageclf.network.model import build_network
 from ageclf.workflow import execute, pages
+
+METADATA = {"groups": group_names(), "edges": list(REFERENCE_EDGES), "backbone": "small", "image_size": 48}
 
 
 @pytest.fixture
@@ -173,11 +175,7 @@ def test_export_of_an_unknown_run_names_the_known_ones(command, tmp_path):
 
 
 def test_export_writes_a_saved_model_beside_the_checkpoint(command, tmp_path):
-    from ageclf.network.backend import keras
-    from ageclf.network.checkpoints import save_checkpoint
-
-    steps = [keras.Input((48, 48, 1)), keras.layers.Flatten(), keras.layers.Dense(6, "softmax")]
-    save_checkpoint(keras.Sequential(steps), tmp_path / "checkpoint" / "a.b.keras", {"run": "a.b"})
+    save_checkpoint(build_network(), tmp_path / "checkpoint" / "a.b.keras", METADATA)
     assert command("export", "--run", "a.b") == (0, "")
     folder = tmp_path / "checkpoint" / "a.b-savedmodel"
     assert {"saved_model.pb", "provenance.json"} <= {path.name for path in folder.iterdir()}
@@ -188,7 +186,7 @@ def checkpoint(tmp_path_factory):
     """An untrained network that claims to be trained on synthetic faces."""
     path = tmp_path_factory.mktemp("checkpoint") / "sample.keras"
     data = {"name": "sample", "synthetic": True}
-    save_checkpoint(build_network(), path, {"run": "sample", "groups": group_names(), "data": data, "threshold": 0.0})
+    save_checkpoint(build_network(), path, METADATA | {"data": data, "threshold": 0.0})
     return path
 
 

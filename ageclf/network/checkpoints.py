@@ -1,113 +1,159 @@
-"""Weights in and out: pretrained backbones, and checkpoints with their provenance beside them."""
+"""Checkpoints, and their provenance beside them. A file gives arrays alone: this project's code builds the network."""
 
 import functools
+import io
 import json
 import re
 import tempfile
 import zipfile
 from pathlib import Path
 
+import h5py
+
 import ageclf
 from ageclf.faces.csv_table import SIZE
 from ageclf.faces.groups import REFERENCE_EDGES, group_names
 from ageclf.network import old_hdf5
-from ageclf.network.backend import keras, let_jax_compile
-from ageclf.network.pretrained import _is_hdf5, _reason
+from ageclf.network.backend import keras
+from ageclf.network.hdf5 import MOST_TEXT, assign, find_arrays, is_hdf5, read_text, refusing
+from ageclf.network.model import build_network, flip_averaged
 
-# Layers of Keras that run code of the file, or of another file that it names.
-RUN_CODE = ("Lambda", "TFSMLayer", "TorchModuleWrapper")
+IN_KERAS = [(name, zipfile.ZIP_STORED) for name in ("config.json", "metadata.json", "model.weights.h5")]
+# What is used of a provenance: a type, in a list any number of one, in a tuple the least and the largest number.
+# All may be missing, or null, but for those that say what the network is.
+NETWORK = {"groups": [str], "edges": [(1, 1000)], "backbone": str, "image_size": int}
+KINDS = NETWORK | {
+    **{"flip_average": bool, "include_preprocessing": bool, "temperature": (0.01, 100), "threshold": (0, 1)},
+    **{"run": str, "data": dict, "weights": str, "sha256": str, "epoch": (0, 1e6), "seed": (0, 2**63)},
+    **{"training_faces": [str], "training_counts": [(0, 1e9)], "group_ages": [(0, 1000)], "val_loss": (0, 1e9)},
+}
 
 
-def save_checkpoint(model: keras.Model, path: Path, provenance: dict) -> None:
+def save_checkpoint(model: keras.Model, path: str | Path, provenance: dict) -> None:
     """Write `path` (.keras: network and weights) and the .json beside it, each aside and then renamed.
 
     `provenance` is what a reader of the weights must know: groups, data, split, hashes of the training
     faces. The .json also gets the `sha256` of the .keras, which tells whether the two belong together. No
     optimizer state is stored: that belongs to a training run, not to a checkpoint. A network that was trained in mixed
-    precision answers in float32 from here on: its weights have always been that.
+    precision answers in float32 from here on: its weights have always been that. `load_checkpoint` reads what
+    `build_network` built, `flip_averaged` or not, when the provenance says so.
     """
+    path = Path(path)
     described = json.loads(model.to_json().replace("mixed_bfloat16", "float32"))
     described.pop("compile_config", None)  # what an optimizer's state would come with
     bare = keras.saving.deserialize_keras_object(described)
     bare.set_weights(model.get_weights())
     ageclf.atomic_write(path, bare.save)
     text = json.dumps(provenance | {"sha256": ageclf.sha256(path)}, indent=1, ensure_ascii=False)
-    ageclf.write_text(path.with_suffix(ageclf.PROVENANCE), text)
+    ageclf.write_text(path.with_suffix(".json"), text)
 
 
-def amend_checkpoint(path: Path, **known: object) -> None:
+def amend_checkpoint(path: str | Path, **known: object) -> None:
     """Add what became known of a checkpoint later, such as its temperature, to the .json beside it."""
-    beside = path.with_suffix(ageclf.PROVENANCE)
+    beside = Path(path).with_suffix(".json")
     text = json.dumps(json.loads(beside.read_text(encoding="utf-8")) | known, indent=1, ensure_ascii=False)
     ageclf.write_text(beside, text)
 
 
-def load_model(path: Path) -> keras.Model:
-    """Read a network: float (n, 48, 48, 1) in 0–255 to probabilities, float32 (n, groups).
+def load_model(path: str | Path) -> keras.Model:
+    """Return the network of `load_checkpoint` alone."""
+    return load_checkpoint(path)[0]
+
+
+def load_checkpoint(path: str | Path) -> tuple[keras.Model, dict]:
+    """Read a checkpoint: float (n, 48, 48, 1) in 0–255 to probabilities, float32 (n, groups); and its provenance.
 
     The file is a .keras, or a whole network that Keras 2 saved as HDF5 (see `old_hdf5.load`); its first bytes say
-    which. Nothing that could run code is loaded. Raises FileNotFoundError when there is no such file; ValueError,
-    with the reason and the remedy, for one that is damaged, or holds code or another network.
+    which. Arrays alone are taken from it. The network is built, without augmentation, as a few checked values of the
+    .json say. An HDF5 file may come without one: then what cannot be known of it is None, the training faces too.
+
+    Raises FileNotFoundError when the file, or the .json of a .keras, is missing; ValueError, with the reason and the
+    remedy, when one is damaged or holds anything else, or the two do not belong together.
     """
+    path = Path(path)
+    beside, missing = path.with_suffix(".json"), "no such checkpoint file; run 04_training first, or name another"
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such checkpoint file; run 04_training first, or name another")
-    try:
-        model = old_hdf5.load(path) if _is_hdf5(path) else _load_keras(path)
-        taken, given = model.input_shape, model.output_shape
-        if (taken, given) != ((None, SIZE, SIZE, 1), (None, given[-1])):
-            raise ValueError(f"it takes {taken} and gives {given}, not {SIZE}×{SIZE}×1 and groups")
-    except Exception as error:
-        again = "get the file again, train again, or name another"
-        raise ValueError(f"{path}: not a checkpoint: {_reason(error)}; {again}") from error
-    return let_jax_compile(model)
-
-
-def _load_keras(path: Path) -> keras.Model:
-    with zipfile.ZipFile(path) as archive:
-        json.loads(archive.read("config.json"), object_hook=_refuse_code)
-    with tempfile.TemporaryDirectory() as folder:
-        named = Path(folder, f"model{ageclf.NETWORK}")  # Keras goes by the name, and this may be another
-        named.symlink_to(path.absolute())
-        return keras.models.load_model(named, compile=False, safe_mode=True)
-
-
-def _refuse_code(part: dict) -> None:
-    """Raise ValueError when a part of a configuration names something that is not Keras' own, or runs code."""
-    name = part.get("class_name")
-    own = str(part.get("module", "keras")).split(".")[0] == "keras" and part.get("registered_name") in (None, name)
-    if not own or name in RUN_CODE:
-        raise ValueError(f"it holds {name}, which is not of Keras itself or could run code")
-
-
-def load_checkpoint(path: Path) -> tuple[keras.Model, dict]:
-    """Read a checkpoint: the network as `load_model` does, and its provenance.
-
-    An HDF5 file may come without a .json: then what cannot be known of it is None, the training faces among it.
-
-    Raises FileNotFoundError when the file, or the .json of a .keras, is missing; ValueError when one cannot be read,
-    or the two do not belong together.
-    """
-    model, beside = load_model(path), path.with_suffix(ageclf.PROVENANCE)
-    known = _what_can_be_known(path, model) if _is_hdf5(path) else {}
-    if not known and not beside.is_file():
-        raise FileNotFoundError(f"{beside}: no such checkpoint file; run 04_training first, or name another")
-    try:
-        known |= json.loads(beside.read_text(encoding="utf-8")) if beside.is_file() else {}
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"{beside}: not a checkpoint's provenance ({error}); train again, or name another") from error
-    digest, n_groups = ageclf.sha256(path), model.output_shape[-1]
-    said = (known.setdefault("sha256", digest), len(known.get("groups", range(n_groups))))
-    if said != (digest, n_groups):
-        apart = f"{path} has another {'SHA-256' if said[0] != digest else 'number of groups'} than {beside.name} says"
-        raise ValueError(f"{apart} (was a training stopped between the two?); train on, or name another checkpoint")
+        raise FileNotFoundError(f"{path}: {missing}")
+    in_file = path, "not a checkpoint", "get the file again, train again, or name another"
+    with refusing(*in_file):
+        old = old_hdf5.load(path) if is_hdf5(path) else None
+        content = b"" if old else _read_arrays(path)
+    if not old and not beside.exists():
+        raise FileNotFoundError(f"{beside}: {missing}")
+    digest, model = ageclf.sha256(path), old
+    known = {"sha256": digest} | (_what_can_be_known(path, old) if old else {})
+    if beside.exists():
+        with refusing(beside, "not a checkpoint's provenance", "train again, or name another", MOST_TEXT):
+            known = _add_checked(known, beside.read_text(encoding="utf-8"))
+            model = old or _build(known)
+    if known["sha256"] != digest:
+        apart = f"{path} has another SHA-256 than {beside.name} says (was a training stopped between the two?)"
+        raise ValueError(f"{apart}; train on, or name another checkpoint")
+    if not old:
+        with refusing(*in_file):
+            _assign(model, content)
     return model, known
+
+
+def _read_arrays(path: Path) -> bytes:
+    """Return the HDF5 file in a .keras. Raises ValueError unless it holds what Keras 3 puts there, nothing packed."""
+    with zipfile.ZipFile(path) as archive:
+        if sorted((file.filename, file.compress_type) for file in archive.infolist()) != IN_KERAS:
+            raise ValueError("it holds other files than Keras puts there, or packed ones")
+        if b'"keras_version": "2.' in archive.read("metadata.json"):
+            raise ValueError("Keras 2 saved it; save it there with save_format='h5', and name that file")
+        return archive.read("model.weights.h5")
+
+
+def _add_checked(known: dict, text: str) -> dict:
+    """Return what is known, and what the .json says. Raises ValueError, with the key, for what cannot be."""
+    old, known = known, known | json.loads(text)
+    for key, kind in KINDS.items():
+        value = known.get(key)
+        if not _fits(value, kind) and (value is not None or key in NETWORK):
+            raise ValueError(f"{key} is {value!r:.60}, which cannot be")
+    json.dumps(known, allow_nan=False)
+    lists = (known["groups"], old.get("groups"), known.get("training_counts"), known.get("group_ages"))
+    if known["groups"] != group_names(known["edges"]) or len({len(one) for one in lists if one}) > 1:
+        raise ValueError(f"groups is {known['groups']!r:.60}, and edges, training_counts or group_ages of others")
+    return known
+
+
+def _fits(value: object, kind: type | list | tuple) -> bool:
+    if isinstance(kind, list):
+        return isinstance(value, list) and all(_fits(one, kind[0]) for one in value)
+    if isinstance(kind, tuple):
+        return type(value) in (int, float) and kind[0] <= value <= kind[1]
+    return type(value) is kind and (kind is not str or value.isprintable())
+
+
+def _build(known: dict) -> keras.Model:
+    own = known.get("include_preprocessing") is not False
+    place = keras.layers.Identity(name="augmentation") if known.get("flip_average") else None
+    model = build_network(known["backbone"], known["image_size"], len(known["groups"]), "none", place, own)
+    return flip_averaged(model) if place else model
+
+
+def _assign(model: keras.Model, content: bytes) -> None:
+    """Give a network the arrays in a .keras, known by the name of their layer and their number in it."""
+    body = model.get_layer("backbone")
+    parts = [layer for layer in (*model.layers, *body.layers) if layer is not body]
+    variables = {f"{part.name}/{i}": variable for part in parts for i, variable in enumerate(part.weights)}
+    with h5py.File(io.BytesIO(content), "r") as file:
+        arrays = find_arrays(file).items()
+        names = {read_text(file[f"layers/{layer}/vars"], "name") for layer in file["layers"]} - {"augmentation"}
+        if names != {layer.name for layer in model.layers}:  # some have no arrays, and change the answers
+            raise ValueError("it has other layers than the network that the .json describes")
+        assign(variables, ((f"{read_text(array.parent, 'name')}/{at.split('/')[-1]}", array) for at, array in arrays))
+    for part in (model, body, *parts):
+        part.dtype_policy = "float32"  # whatever a training before it has set
 
 
 def _what_can_be_known(path: Path, model: keras.Model) -> dict:
     unknown = ("data", "split_seed", "seed", "epoch", "val_loss", "val_accuracy", "training_counts", "training_faces")
     size = model.get_layer("backbone").input_shape[1]
     network = {"backbone": model.name.removeprefix("age_groups_"), "image_size": size, "weights": "unknown"}
-    groups = {"groups": group_names(), "edges": list(REFERENCE_EDGES)}
+    groups = {"groups": group_names(), "edges": list(REFERENCE_EDGES), "include_preprocessing": False}
     return {"run": path.stem, **dict.fromkeys(unknown), **groups, **network}
 
 
@@ -119,9 +165,9 @@ def find_checkpoint(checkpoint: str, run: str) -> Path:
     """
     if checkpoint != "auto":
         return ageclf.resolve(checkpoint)
-    own = ageclf.resolve(f"checkpoint/{run}{ageclf.NETWORK}")
+    own = ageclf.resolve(f"checkpoint/{run}.keras")
     folders = {own.parent, ageclf.CHECKOUT / "checkpoint"}
-    shipped = [path for folder in folders for path in folder.glob("ckpt-*") if path.suffix in ageclf.NETWORKS]
+    shipped = [path for folder in folders for path in folder.glob("ckpt-*") if path.suffix in (".keras", ".h5")]
     shipped.sort(key=lambda path: ([int(number) for number in re.findall(r"\d+", path.stem)], path.name))
     found = [path for path in (own, *reversed(shipped)) if path.is_file()]
     if not found:

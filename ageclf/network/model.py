@@ -19,6 +19,7 @@ layers = keras.layers
 
 
 BACKBONES = ("small", *(f"EfficientNetV2{size}" for size in ("B0", "B1", "B2", "B3", "S", "M", "L")))
+IMAGE_SIZES = range(8, 513)  # pixels a side inside the network
 
 
 def augmentation(
@@ -56,41 +57,41 @@ def augmentation(
 
 def build_network(
     backbone: str = "small",
-    image_size: int = SIZE,
+    image_size: int = 48,
     n_groups: int = 6,
     weights: str = "none",
-    augment: keras.Model | None = None,
+    augment: keras.Layer | None = None,
+    include_preprocessing: bool = True,
 ) -> keras.Model:
     """Build the classifier: grey values 0–255, (n, 48, 48, 1), to probabilities, float32 (n, n_groups).
 
     `backbone` is one of `BACKBONES`; `weights` is `none` (random), `imagenet`, or the path of a Keras
     `…_notop.h5` file for the same backbone. Head: global average pooling, dense 256 with ReLU, dropout 0.3,
-    dense softmax. The backbone is the layer named `backbone`.
+    dense softmax. The backbone is the layer named `backbone`. Without `include_preprocessing`, B0–B3 get values in
+    [-1, 1] as the others do.
 
-    Raises ValueError for an unknown backbone, or weights that do not fit it; FileNotFoundError where the
-    weights cannot be had.
+    Raises ValueError for an unknown backbone, an `image_size` out of `IMAGE_SIZES`, or weights that do not fit;
+    FileNotFoundError where the weights cannot be had.
     """
     if backbone not in BACKBONES:
         raise ValueError(f"backbone={backbone!r}: expected one of {', '.join(BACKBONES)}")
-    inputs = keras.Input((SIZE, SIZE, 1), name="grey")
+    if image_size not in IMAGE_SIZES:
+        raise ValueError(f"image_size={image_size!r}: expected {IMAGE_SIZES[0]} to {IMAGE_SIZES[-1]}")
+    inputs = keras.Input((48, 48, 1), name="grey")
     x = inputs if augment is None else augment(inputs)
-    if image_size != SIZE:
+    if image_size != 48:
         x = layers.Resizing(image_size, image_size, name="resize")(x)
-    if backbone == "small":
+    if backbone != "small":
+        x = layers.Concatenate(name="rgb")([x, x, x])
+    # S, M and L were trained on [-1, 1]; B0–B3 on ImageNet's mean and variance, which Keras builds in.
+    own_rescaling = include_preprocessing and "V2B" in backbone
+    if not own_rescaling:
         x = layers.Rescaling(1 / 127.5, offset=-1, name="rescale")(x)
+    if backbone == "small":
         body = small_backbone(image_size)
     else:
-        x = layers.Concatenate(name="rgb")([x, x, x])
-        # S, M and L were trained on [-1, 1]; B0–B3 on ImageNet's mean and variance, which Keras builds in.
-        own_rescaling = "V2B" in backbone
-        if not own_rescaling:
-            x = layers.Rescaling(1 / 127.5, offset=-1, name="rescale")(x)
-        body = getattr(keras.applications, backbone)(
-            include_top=False,
-            weights=None,
-            input_shape=(image_size, image_size, 3),
-            include_preprocessing=own_rescaling,
-        )
+        settings = {"include_top": False, "weights": None, "include_preprocessing": own_rescaling}
+        body = getattr(keras.applications, backbone)(input_shape=(image_size, image_size, 3), **settings)
         body.name = "backbone"
     load_backbone_weights(body, backbone, weights)
     x = body(x)

@@ -1,7 +1,7 @@
 """Whole-model HDF5 files of Keras 2 (TensorFlow up to 2.15), such as the reference checkpoint.
 
 Their description of the network is never deserialised: it is compared with the reference network layer by layer,
-and the arrays go into a network that is built here. So nothing in such a file can run, and nothing gets lost.
+and the arrays go into a network that `build_network` builds. Nothing in such a file runs, and nothing gets lost.
 """
 
 import json
@@ -12,22 +12,14 @@ from pathlib import Path
 
 import h5py
 
-from ageclf.faces.csv_table import SIZE
 from ageclf.network.backend import keras
+from ageclf.network.hdf5 import MOST_TEXT, assign, find_arrays, read_text
+from ageclf.network.model import BACKBONES, build_network
 
-layers = keras.layers
-
-
-BACKBONES = {f"efficientnetv2-{size.lower()}": f"EfficientNetV2{size}" for size in ("B0", "B1", "B2", "B3", *"SML")}
-
-
+NAMES = {name.lower().replace("v2", "v2-"): name for name in BACKBONES if name != "small"}  # by those of Keras 2
 # Layers that change nothing when a network predicts. RandomCrop does, and is not among them.
 CHANGES = ("Brightness", "Contrast", "Flip", "Height", "Rotation", "Translation", "Width", "Zoom")
-
-
 IDLE = ("InputLayer", "Dropout", *(f"Random{change}" for change in CHANGES))
-
-
 # All others, with the settings that their arrays do not show; before these the pictures may be resized.
 REFERENCE = (
     ("Rescaling", {"scale": 1 / 127.5, "offset": -1}),
@@ -36,8 +28,6 @@ REFERENCE = (
     ("Dense", {"units": 256, "activation": "relu", "use_bias": True}),
     ("Dense", {"units": 6, "activation": "softmax", "use_bias": True}),
 )
-
-
 KNOWN = {*IDLE, "Sequential", "Resizing", *dict(REFERENCE)}
 
 
@@ -52,11 +42,14 @@ def load(path: Path) -> keras.Model:
     of `model.build_network` for six groups. It does not matter how layers are numbered, nested or frozen, nor what
     augmentation and dropout there is. Raises OSError where HDF5 cannot read the file.
     """
-    with h5py.File(path) as file:
-        if "model_config" not in file.attrs or not str(file.attrs.get("keras_version")).startswith("2."):
+    with h5py.File(path, "r") as file:
+        arrays = find_arrays(file)
+        wanted = {"model_config", "keras_version"} <= set(file.attrs)
+        if not wanted or not str(read_text(file, "keras_version")).startswith("2."):
             raise ValueError("it is an HDF5 file, but not a whole network saved by Keras 2")
-        network, dense = _rebuild(json.loads(file.attrs["model_config"]))
-        _assign(network, file["model_weights"], dense)
+        network, dense = _rebuild(json.loads(read_text(file, "model_config")[:MOST_TEXT]))
+        own = {"/".join(variable.path.split("/")[-2:]): variable for variable in network.weights}
+        assign(own, ((_new_name(old, dense), arrays[old]) for old in arrays if old.startswith("model_weights/")))
     return network
 
 
@@ -64,17 +57,17 @@ def _rebuild(config: dict) -> tuple[keras.Model, dict[str, str]]:
     """Build the network that a configuration describes; return it, and the new names of the two dense layers."""
     chain = list(_chain(config))
     shape = chain[0]["config"]["batch_input_shape"][1:]
-    if shape != [SIZE, SIZE, 3]:
-        raise ValueError(f"it takes pictures of shape {shape}, not {[SIZE, SIZE, 3]}")
+    if shape != [48, 48, 3]:
+        raise ValueError(f"it takes pictures of shape {shape}, not [48, 48, 3]")
     found = [layer for layer in chain if _kind(layer) not in IDLE]
     # Resizing and rescaling are linear: which of them comes first makes no difference.
     resizing = [layer for layer in found[:2] if _kind(layer) == "Resizing"]
-    size = resizing[0]["config"]["height"] if resizing else SIZE
+    size = resizing[0]["config"]["height"] if resizing else 48
     square = [("Resizing", {"width": size, "interpolation": "bilinear"})][: len(resizing)]
     found = resizing + [layer for layer in found if layer not in resizing]
     _compare(found, [*square, *REFERENCE])
     body = found[len(square) + 1]["config"]
-    network = _network(BACKBONES[body["name"]], size)
+    network = build_network(NAMES[body["name"]], size, include_preprocessing=False)
     own = [(type(part).__name__, {"name": part.name}) for part in network.get_layer("backbone").layers]
     _compare(body["layers"][1:], own[1:])  # without the inputs, which are numbered
     dense = [layer["config"]["name"] for layer in found if _kind(layer) == "Dense"]
@@ -105,7 +98,7 @@ def _chain(model: dict) -> Iterator[dict]:
 
 
 def _kind(layer: dict) -> str:
-    is_backbone = layer["class_name"] == "Functional" and layer["config"]["name"] in BACKBONES
+    is_backbone = layer["class_name"] == "Functional" and layer["config"]["name"] in NAMES
     return "EfficientNetV2" if is_backbone else layer["class_name"]
 
 
@@ -126,39 +119,7 @@ def _compare(found: list[dict], wanted: list[tuple[str, dict]]) -> None:
                 raise ValueError(f"{_described(layer)} has {key} {given!r}, the reference network {value!r}")
 
 
-def _network(backbone: str, size: int) -> keras.Model:
-    settings = {"include_top": False, "weights": None, "include_preprocessing": False}
-    body = getattr(keras.applications, backbone)(input_shape=(size, size, 3), **settings)
-    body.name = "backbone"
-    x = inputs = keras.Input((SIZE, SIZE, 1), name="grey")
-    if size != SIZE:
-        x = layers.Resizing(size, size, name="resize")(x)
-    x = layers.Concatenate(name="rgb")([x, x, x])
-    x = layers.Rescaling(1 / 127.5, offset=-1, name="rescale")(x)
-    x = layers.GlobalAveragePooling2D(name="pool")(body(x))
-    x = layers.Dense(256, activation="relu", name="dense")(x)
-    x = layers.Dropout(0.3, name="dropout")(x)
-    outputs = layers.Dense(6, activation="softmax", dtype="float32", name="probabilities")(x)
-    return keras.Model(inputs, outputs, name=f"age_groups_{backbone}")
-
-
-def _assign(network: keras.Model, group: h5py.Group, dense: dict[str, str]) -> None:
-    """Give a network the arrays below a group, whatever the depth. Raises ValueError unless each fits one of its own.
-
-    An array is known by the last two parts of its name, layer and kind, in which Keras 2 and 3 agree but for one.
-    """
-    waiting = {"/".join(variable.path.split("/")[-2:]): variable for variable in network.weights}
-
-    def assign(name: str, array: h5py.Group | h5py.Dataset) -> None:
-        if isinstance(array, h5py.Dataset):
-            layer, kind = name.removesuffix(":0").split("/")[-2:]
-            variable = waiting.pop(f"{dense.get(layer, layer)}/{kind.removeprefix('depthwise_')}", None)
-            if variable is None:
-                raise ValueError(f"the array {name} belongs to no layer of the reference network")
-            if array.shape != tuple(variable.shape):
-                raise ValueError(f"the array {name} has shape {array.shape}, not {tuple(variable.shape)}")
-            variable.assign(array[()])
-
-    group.visititems(assign)
-    if waiting:
-        raise ValueError(f"the array {min(waiting)} is missing")
+def _new_name(old: str, dense: dict[str, str]) -> str:
+    """An array is known by the last two parts of its name, layer and kind, in which Keras 2 and 3 agree but for one."""
+    layer, kind = old.removesuffix(":0").split("/")[-2:]
+    return f"{dense.get(layer, layer)}/{kind.removeprefix('depthwise_')}"

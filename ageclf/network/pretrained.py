@@ -3,8 +3,11 @@
 import os
 from pathlib import Path
 
+import h5py
+
 import ageclf
 from ageclf.network.backend import keras
+from ageclf.network.hdf5 import assign, find_arrays, is_hdf5, refusing
 
 
 def load_backbone_weights(body: keras.Model, backbone: str, weights: str) -> None:
@@ -21,28 +24,18 @@ def load_backbone_weights(body: keras.Model, backbone: str, weights: str) -> Non
     path = _imagenet_file(backbone) if weights == "imagenet" else ageclf.resolve(weights)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; weights is 'none', 'imagenet' or a …_notop.h5 file")
-    try:
-        _is_hdf5(path)  # else Keras goes by the name alone
-        body.load_weights(path)
-    except Exception as error:
-        again = "get the file again, or use weights='none' (random weights)"
-        raise ValueError(f"{path}: not the weights of {backbone} without its top: {_reason(error)}; {again}") from error
-
-
-def _is_hdf5(path: Path) -> bool:
-    """Tell HDF5 from .keras (a zip archive) by its first bytes. Raises ValueError for anything else."""
-    with path.open("rb") as file:
-        start = file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n")
-    if not start.startswith((b"\x89HDF", b"PK")):
-        what = "a web page" if start[:1] == b"<" else "neither HDF5 nor .keras" if start else "empty"
-        raise ValueError(f"it is {what}")
-    return start.startswith(b"\x89HDF")
-
-
-def _reason(error: Exception) -> str:
-    """Say in one line why a file could not be read: whatever else a damaged file leads to than a ValueError."""
-    text = " ".join(str(error).split())[:300]
-    return text if isinstance(error, ValueError) else f"it is cut short or damaged ({text})"
+    again = "get the file again, or use weights='none' (random weights)"
+    with refusing(path, f"not the weights of {backbone} without its top", again):
+        is_hdf5(path)  # else HDF5 says less of what it is
+        with h5py.File(path, "r") as file:
+            arrays = find_arrays(file)
+            # By order, as Keras does it: layers, and the arrays of each.
+            layers = [(layer, file[layer].attrs["weight_names"]) for layer in file.attrs["layer_names"].astype(str)]
+            names = [f"{layer}/{name}" for layer, several in layers for name in several.astype(str)]
+            variables = [variable for layer in body.layers for variable in layer.weights]
+            if len(names) != len(variables):
+                raise ValueError(f"it has {len(names)} arrays, the backbone {len(variables)}")
+            assign(dict(zip(names, variables, strict=True)), arrays.items())
 
 
 def _imagenet_file(backbone: str) -> Path:

@@ -223,7 +223,7 @@ def fit(
         callbacks = [progress, keras.callbacks.LambdaCallback(on_epoch_end=stop_in_time)]
         if phase == "all layers" and (ema_momentum or batch_norm_faces):
             order = np.random.default_rng(seed).permutation(len(train[0]))  # files may be in order of age
-            callbacks.append(EvaluateEMA(train[0][order[:batch_norm_faces]], resumed=done > first))
+            callbacks.append(EvaluateEMA(train[0][order[:batch_norm_faces]], done > first))
         if keras.backend.backend() == "tensorflow":
             callbacks.append(keras.callbacks.TensorBoard(tensorboard, write_graph=False))
         model.fit(

@@ -20,6 +20,7 @@ class NoTensorFlow:
 
 def main(folder: Path) -> None:
     sys.meta_path.insert(0, NoTensorFlow())
+    from ageclf.faces.groups import REFERENCE_EDGES, group_names
     from ageclf.network import training
     from ageclf.network.backend import keras
     from ageclf.network.checkpoints import load_checkpoint, load_model, save_checkpoint
@@ -34,7 +35,8 @@ def main(folder: Path) -> None:
     targets = {name: np.eye(n, dtype="float32")[rng.integers(0, n, len(images))] for name, n in widths.items()}
     model = build_network(image_size=16, augment=augmentation(seed=1))
     path = folder / "jax.keras"
-    progress = Progress(path, folder / "jax.csv", {"groups": list("abcdef")}, flip_averaged(model))
+    known = {"groups": group_names(), "edges": list(REFERENCE_EDGES), "backbone": "small", "image_size": 16}
+    progress = Progress(path, folder / "jax.csv", known | {"flip_average": True}, flip_averaged(model))
     schedule = {"head_epochs": 0, "epochs": 1, "batch_size": 8, "head_learning_rate": 0.0, "learning_rate": 1e-3}
     recipe = {"weight_decay": 0.02, "ema_momentum": 0.5, "batch_norm_faces": 8, "auxiliary": 0.3}
     faces = images, targets
@@ -42,7 +44,7 @@ def main(folder: Path) -> None:
     training.fit(trained, faces, faces, progress, **schedule, **recipe, patience=1, seed=1)
     network, _ = load_checkpoint(path)
     np.savez(folder / "told.npz", images=images, probabilities=predict_probabilities(network, images))
-    save_checkpoint(model, path.with_name("moving.keras"), {})  # with the layers that shift and turn
+    save_checkpoint(model, path.with_name("moving.keras"), known)  # with the layers that shift and turn
     for what, compiled in {"training": trained, "prediction": load_model(path.with_name("moving.keras"))}.items():
         assert compiled.jit_compile, f"{what} runs operation by operation"
 

@@ -5,28 +5,19 @@ import json
 import numpy as np
 import pytest
 
-from ageclf.faces.groups import group_names
+from ageclf.faces.groups import REFERENCE_EDGES, group_names
 from ageclf.faces.reading import load_faces
-from ageclf.network.backend import keras
 from ageclf.network.checkpoints import export_saved_model, load_checkpoint, save_checkpoint
-from ageclf.network.model import augmentation
-
-layers = keras.layers
-
-
-def network() -> keras.Model:
-    inputs = keras.Input((48, 48, 1))
-    x = layers.AveragePooling2D(12)(augmentation()(inputs))
-    x = layers.Dropout(0.5)(layers.Flatten()(x))
-    return keras.Model(inputs, layers.Dense(6, activation="softmax")(x))
+from ageclf.network.model import build_network
 
 
 def test_the_exported_network_answers_as_the_checkpoint_does(tmp_path):
-    """With augmentation and dropout, which `model.export` would leave acting; and in place of an older export."""
+    """With resizing and dropout, which `model.export` would leave acting; and in place of an older export."""
     import tensorflow as tf
 
     path, folder = tmp_path / "some.keras", tmp_path / "some-savedmodel"
-    save_checkpoint(network(), path, {"groups": group_names()})
+    known = {"groups": group_names(), "edges": list(REFERENCE_EDGES), "backbone": "small", "image_size": 16}
+    save_checkpoint(build_network(image_size=16), path, known)
     for _ in range(2):
         export_saved_model(path, folder)
     faces = load_faces("sample").images[:100, ..., np.newaxis]

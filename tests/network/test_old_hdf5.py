@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import h5py
@@ -130,6 +131,8 @@ def test_a_network_from_an_old_file_is_saved_as_a_checkpoint_like_any_other(fold
     again = checkpoints.load_model(tmp_path / "new.keras")
     for loaded, saved in zip(again.get_weights(), model.get_weights(), strict=True):
         np.testing.assert_array_equal(loaded, saved)
+    told, expected = (one.predict(FACES[..., np.newaxis], verbose=0) for one in (again, model))
+    np.testing.assert_allclose(told, expected, atol=1e-6)
 
 
 @pytest.mark.parametrize(("build", "size"), [(functional, 40), (sequential, 56), (trained, 48)])
@@ -142,6 +145,7 @@ def test_what_is_known_of_an_old_file_is_told_and_the_rest_is_none(build, size, 
         "backbone": "EfficientNetV2B0",
         "image_size": size,
         "weights": "unknown",
+        "include_preprocessing": False,
         "sha256": ageclf.sha256(written(build, folder)[0]),
         **dict.fromkeys(unknown),
     }
@@ -270,7 +274,10 @@ STEM = "efficientnetv2-b0/stem_conv/kernel:0"
     [
         (lambda arrays: arrays.pop(STEM), "the array stem_conv/kernel is missing"),
         (lambda arrays: arrays.pop("dense/dense/bias:0"), "the array probabilities/bias is missing"),
-        (lambda arrays: arrays.copy(STEM, "dense/more/kernel:0"), "the array dense/more/kernel:0 belongs to no layer"),
+        (
+            lambda arrays: arrays.copy(STEM, "dense/more/kernel:0"),
+            "the array .*/dense/more/kernel:0 belongs to no layer",
+        ),
         (lambda arrays: arrays.copy(STEM, f"dense/{STEM}"), "stem_conv/kernel:0 belongs to no layer"),
         (
             lambda arrays: (arrays.pop(STEM), arrays.create_dataset(STEM, (3, 3, 3, 24))),
@@ -285,6 +292,75 @@ def test_an_array_that_does_not_fit_is_refused_by_name(change, message, folder):
         change(file["model_weights"])
     with pytest.raises(ValueError, match=message):
         checkpoints.load_model(path)
+
+
+def outside(file: h5py.File) -> None:
+    del file["model_weights"][STEM]
+    kept = [(str(Path(file.filename).with_name("secret")), 0, h5py.h5f.UNLIMITED)]
+    file["model_weights"].create_dataset(STEM, (3, 3, 3, 32), "f4", external=kept)
+
+
+def pipe(file: h5py.File) -> None:
+    Path(file.filename).with_name("secret").unlink()
+    os.mkfifo(Path(file.filename).with_name("secret"))
+    outside(file)
+
+
+def computed(file: h5py.File) -> None:
+    del file["model_weights"][STEM]
+    layout = h5py.VirtualLayout((3, 3, 3, 32), "f4")
+    layout[:] = h5py.VirtualSource("other.h5", "x", (3, 3, 3, 32))
+    file["model_weights"].create_virtual_dataset(STEM, layout)
+
+
+def linked(file: h5py.File) -> None:
+    del file["model_weights"]
+    file["model_weights"] = h5py.ExternalLink("other.h5", "/")
+
+
+def described(change: Callable[[str], str]) -> Callable[[h5py.File], None]:
+    def rewrite(file: h5py.File) -> None:
+        file.attrs["model_config"] = change(file.attrs["model_config"])
+
+    return rewrite
+
+
+HOSTILE = {
+    "values in a file of the user's": (outside, f"its part model_weights/{STEM} is a link"),
+    "values in a pipe": (pipe, f"its part model_weights/{STEM} is a link"),
+    "values from another file": (computed, f"its part model_weights/{STEM} is a link"),
+    "arrays by a link to another file": (linked, "its part model_weights is a link"),
+    "a deep description": (described(lambda _: "[" * 10**6), "cut short or damaged .maximum recursion depth"),
+    "a long description": (described(lambda _: " " * (2**25 + 1)), "Expecting value"),
+    "a huge picture": (described(lambda text: text.replace(": 56", ": 99999")), "expected 8 to 512"),
+    "an endless one": (
+        described(lambda text: text.replace(": 56", f": {'9' * 300}")),
+        "image_size=999",
+    ),
+    "two descriptions": (lambda file: file.attrs.update(model_config=[b"{}"] * 2), "model_config is no text"),
+}
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+def test_what_a_file_asks_for_beyond_its_arrays_is_refused(what, folder, tmp_path):
+    change, message = HOSTILE[what]
+    path = Path(shutil.copy(written(sequential, folder)[0], tmp_path / "changed.h5"))
+    np.zeros(3 * 3 * 3 * 32, "f4").tofile(tmp_path / "secret")
+    with h5py.File(tmp_path / "other.h5", "w") as other, h5py.File(path, "a") as file:
+        other["x"] = np.zeros((3, 3, 3, 32), "f4")
+        change(file)
+    with pytest.raises(ValueError, match=rf"changed\.h5: not a checkpoint: .*{message}.*; get the file again, train"):
+        checkpoints.load_model(path)
+
+
+def test_a_json_beside_an_old_file_is_checked_as_any_other(folder, tmp_path):
+    path = Path(shutil.copy(written(functional, folder)[0], tmp_path / "old.h5"))
+    for said in ({"temperature": -1}, {"groups": ["0-5", "6+"], "edges": [6]}, {"training_counts": [1]}):
+        path.with_suffix(".json").write_text(json.dumps(said))
+        with pytest.raises(
+            ValueError, match=rf"old\.json: not a checkpoint's provenance: {'|'.join([*said, 'groups'])}"
+        ):
+            checkpoints.load_checkpoint(path)
 
 
 def test_hdf5_that_is_no_whole_network_of_keras_2_is_refused(folder):

@@ -11,19 +11,27 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from tiny_training import AVERAGED, FACES, PROVENANCE, SCHEDULE, Interrupted, faces, tiny_network, train
+from tiny_training import (
+    AVERAGED,
+    FACES,
+    PROVENANCE,
+    SCHEDULE,
+    VAL_LOSSES,
+    Interrupted,
+    faces,
+    kept,
+    tiny_network,
+    train,
+)
 
 from ageclf.network import progress, training
 from ageclf.network.backend import keras
-from ageclf.network.checkpoints import load_checkpoint
 from ageclf.network.progress import Progress, epochs_since_best, group_metrics
 
 SCRIPT = Path(__file__).with_name("tiny_training.py")
-# With one thread sums are added up in one order: results repeat to the last bit.
-ENVIRONMENT = {**os.environ, "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
-# One after the other, on what the one before has left. An undisturbed training has two epochs of the head, then
-# nine of everything, the eighth of all the best, and stops early after the eleventh.
+# One after the other, on what the one before has left. By `VAL_LOSSES` an undisturbed training has two epochs of the
+# head, then nine of everything, the eighth of all the best, and stops early after the eleventh.
 DEATHS = (
     "batch 2",  # before anything is saved
     "half .keras 1",  # in the middle of the first file
@@ -38,7 +46,7 @@ DEATHS = (
 
 def process(folder: Path, *point: str) -> subprocess.Popen:
     command = [sys.executable, SCRIPT, folder, *point]
-    return subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
 
 @pytest.fixture(scope="module")
@@ -49,16 +57,18 @@ def undisturbed(tmp_path_factory) -> Path:
     return folder
 
 
-def assert_same_end(folder: Path, undisturbed: Path, best: int = 8) -> None:
+def assert_same_end(folder: Path, undisturbed: Path) -> dict:
+    """Compare all that two trainings have left, to the last bit; return what is known of the network that was kept."""
     np.testing.assert_array_equal(np.load(folder / "end.npy"), np.load(undisturbed / "end.npy"))
     assert (folder / "tiny.csv").read_text() == (undisturbed / "tiny.csv").read_text()
     with np.load(folder / "tiny.training.npz") as state, np.load(undisturbed / "tiny.training.npz") as expected:
         assert state.files == expected.files
         assert all(np.array_equal(state[name], expected[name]) for name in expected.files)
-    (kept, known), (expected, expected_known) = (load_checkpoint(at / "tiny.keras") for at in (folder, undisturbed))
-    assert known["epoch"] == expected_known["epoch"] == best
-    for array, other in zip(kept.get_weights(), expected.get_weights(), strict=True):
+    (network, known), (expected, expected_known) = kept(folder), kept(undisturbed)
+    assert {**known, "sha256": None} == {**expected_known, "sha256": None}  # a .keras holds the time it was written
+    for array, other in zip(network.get_weights(), expected.get_weights(), strict=True):
         np.testing.assert_array_equal(array, other)
+    return known
 
 
 def test_a_training_killed_again_and_again_ends_exactly_as_one_that_was_not(tmp_path, undisturbed):
@@ -71,7 +81,7 @@ def test_a_training_killed_again_and_again_ends_exactly_as_one_that_was_not(tmp_
     assert done == [0, 0, 0, 2, 6, 7, 7, 11], "each death came where it was meant to"
     child = process(tmp_path)
     assert child.wait() == 0, child.stderr.read()
-    assert_same_end(tmp_path, undisturbed)
+    assert assert_same_end(tmp_path, undisturbed)["epoch"] == 8
     names = {path.name for path in tmp_path.iterdir() if path.is_file()}
     assert names == {"tiny.keras", "tiny.json", "tiny.csv", "tiny.training.npz", "end.npy"}, "nothing half written"
 
@@ -95,19 +105,19 @@ def test_a_full_disk_stops_a_training_in_one_sentence_and_with_room_it_goes_on(t
     """
     root = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
     command = ["unshare", *root, "--mount", "bash", "-c", script]
-    child = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True)
+    child = subprocess.run(command, capture_output=True, text=True)
     assert child.returncode == 0, child.stderr
     said = (tmp_path / "output").read_text()
     reason = r"\S+/tiny\S+ could not be written: \[Errno 28\] No space left on device"
     assert re.search(rf"OSError: {disk}: epoch 2 could not be saved \({reason}\); when that is mended", said), said
     left = set((tmp_path / "files").read_text().split())
     assert left == {"filler", "tensorboard", "tiny.csv", "tiny.json", "tiny.keras", "tiny.training.npz"}
-    assert_same_end(tmp_path, undisturbed)
+    assert assert_same_end(tmp_path, undisturbed)["epoch"] == 8
 
 
 def test_a_training_on_two_devices_that_was_killed_ends_exactly_as_one_that_was_not(tmp_path):
     """And its checkpoint is a network like any other: on one device it has the loss that was measured on two."""
-    environment = ENVIRONMENT | {"TWO_DEVICES": "yes"}
+    environment = os.environ | {"TWO_DEVICES": "yes"}
     for name, points in {"undisturbed": [()], "killed": [("after .npz 3",), ()]}.items():
         for point in points:
             command = [sys.executable, SCRIPT, tmp_path / name, *point]
@@ -115,11 +125,12 @@ def test_a_training_on_two_devices_that_was_killed_ends_exactly_as_one_that_was_
             child = subprocess.run(command, env=environment, capture_output=True, text=True)
             assert child.returncode == (-9 if point else 0), child.stderr
             assert point or "trained on 2" in child.stdout
-    kept, known = load_checkpoint(tmp_path / "killed" / "tiny.keras")
-    assert_same_end(tmp_path / "killed", tmp_path / "undisturbed", best=known["epoch"])
+    assert assert_same_end(tmp_path / "killed", tmp_path / "undisturbed")["epoch"] == 8
+    network, _ = kept(tmp_path / "killed")
     images, targets = (array[:12] for array in faces(13, seed=5))  # but for one, which two devices cannot share
-    loss = keras.losses.CategoricalCrossentropy()(targets, kept.predict(images[..., None], verbose=0))
-    assert float(loss) == pytest.approx(known["val_loss"], abs=1e-5)
+    loss = keras.losses.CategoricalCrossentropy()(targets, network.predict(images[..., None], verbose=0))
+    measured = training.read_history(tmp_path / "killed" / "tiny.csv")["measured"]
+    assert float(loss) == pytest.approx(measured[8], abs=1e-5)
 
 
 @pytest.fixture(scope="module")
@@ -221,21 +232,21 @@ def test_a_cell_that_was_interrupted_and_is_run_again_goes_on(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         training.fit(model, *FACES, progress, **SCHEDULE)
     training.fit(model, *FACES, progress, **SCHEDULE)
-    assert len(progress.history) > 3
+    assert [row["val_loss"] for row in progress.history] == list(VAL_LOSSES)
     assert pd.read_csv(tmp_path / "tiny.csv")["epoch"].tolist() == [row["epoch"] for row in progress.history]
 
 
 def test_a_training_whose_averages_are_kept_goes_on_as_if_nothing_had_happened(tmp_path):
     """In the state, weights and averages have changed places."""
-    settings = AVERAGED | {"head_epochs": 0, "epochs": 6, "patience": 6}
+    settings = AVERAGED | {"head_epochs": 0, "patience": 6}
     with pytest.raises(KeyboardInterrupt):
         train(tmp_path / "stopped", Interrupted, **settings)
     ends = [train(tmp_path / name, **settings) for name in ("stopped", "undisturbed")]
     for stopped, undisturbed in zip(*(model.get_weights() for model in ends), strict=True):
-        np.testing.assert_allclose(stopped, undisturbed, atol=1e-6)  # sums of two threads
+        np.testing.assert_array_equal(stopped, undisturbed)
     logs = [training.read_history(tmp_path / name / "tiny.csv") for name in ("stopped", "undisturbed")]
     assert [len(log) for log in logs] == [6, 6]
-    np.testing.assert_allclose(*logs, atol=1e-5)
+    pd.testing.assert_frame_equal(*logs, check_exact=True)
 
 
 def test_epochs_are_counted_since_the_first_lowest_loss():

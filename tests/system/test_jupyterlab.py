@@ -37,6 +37,7 @@ def root(tmp_path_factory) -> Path:
         shutil.copytree(ageclf.CHECKOUT / copied, root / copied)
     keras.utils.set_random_seed(0)
     known = {"groups": group_names(), "edges": list(REFERENCE_EDGES), "training_faces": []}
+    known |= {"backbone": "small", "image_size": 48}
     save_checkpoint(build_network(), root / "checkpoint" / "lab.keras", known)
     return root
 
