@@ -22,13 +22,14 @@ report: $(INSTALLED)  ## run all notebooks and write their report: make report [
 sweep: $(INSTALLED)  ## run all configurations of a sweep and compare them: make sweep RUN=name [DATA=path] [PROFILE=folder] [KEEP=1]
 	@$(PYTHON) -m ageclf sweep --run '$(RUN)' $(if $(DATA),--data '$(DATA)') $(if $(PROFILE),--profile '$(PROFILE)') $(if $(KEEP),--keep-networks)
 
-sweep-plan: $(INSTALLED)  ## list the configurations of a sweep, which are done, and how long the rest may take: make sweep-plan RUN=name [DATA=path]
+sweep-plan: $(INSTALLED)  ## list the configurations of a sweep, done or to do, with their times: make sweep-plan RUN=name [DATA=path]
 	@$(PYTHON) -m ageclf sweep-plan --run '$(RUN)' $(if $(DATA),--data '$(DATA)')
 
 test: $(INSTALLED)  ## lint, unit tests, all notebooks on the sample, every cell twice
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
-	$(PYTHON) -m pytest tests --ignore tests/system --numprocesses 2 --dist loadfile
+	@rm -rf .pytest_cache/d/sample-*  # runs of the sample by earlier tests
+	$(PYTHON) -m pytest tests --ignore tests/system --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 test-system: $(INSTALLED)  ## pages and JupyterLab in a browser, a sweep through Slurm (needs Debian's chromium, npm, slurm-wlm, munge; root)
 	NODE_OPTIONS=--use-openssl-ca npm ci --prefix tests/system  # with the certificates that this system trusts

@@ -1,6 +1,7 @@
 # Which notebook needs what. `make report` and `make sweep` write reports/<run>/run.json and start Snakemake there;
 # by hand: snakemake --snakefile Snakefile --directory reports/<run> --cores all --nolock
 
+import sys
 from pathlib import Path
 
 import yaml
@@ -38,7 +39,7 @@ wildcard_constraints:
 
 
 def other_results(runs):
-    """Results of other runs that a notebook shows: made anew, they make it out of date; it says itself which lack."""
+    """Results of other runs that a notebook shows: made anew, they make it out of date; it names missing ones."""
     return [file for run in runs for file in Path("..", run).glob("metrics.json")]
 
 
@@ -57,7 +58,7 @@ for notebook, source in notebooks(CHECKOUT).items():
             notebook
         input:
             source=source,
-            # A nicer figure is no reason to train again: not for 04 itself, and not for what needs a network that is gone.
+            # A nicer figure is no reason to train again: neither in 04, nor for what needs a network that is gone.
             modules=modules(CHECKOUT, notebook, leave_out="display" if notebook in {TRAINING, *WITH_NETWORK} else ""),
             after=[f"{{folder}}{name}.ipynb" for name in after(CHECKOUT, notebook)],
             network=[f"{{folder}}{path}" for path in NETWORK if notebook in WITH_NETWORK],
@@ -83,7 +84,7 @@ for notebook, source in notebooks(CHECKOUT).items():
             export OMP_NUM_THREADS=${{OMP_NUM_THREADS:-{threads}}}
             mkdir -p "$IPYTHONDIR" {wildcards.folder}failed
             echo "{wildcards.folder}{rule} started"
-            papermill {input.source:q} {wildcards.folder}failed/{rule}.ipynb \
+            {sys.executable:q} -P -m papermill {input.source:q} {wildcards.folder}failed/{rule}.ipynb \
                 --parameters_yaml {params.parameters:q} --no-progress-bar ||
                 {{ echo "{wildcards.folder}{rule} failed after $SECONDS s"; exit 1; }}
             for output in {output.network}; do

@@ -24,7 +24,7 @@ def main() -> int:
     sweep = commands.add_parser("sweep", help="execute all configurations of a sweep, and compare them")
     sweep.add_argument("--profile", help="folder of a Snakemake profile, to run on a cluster: profiles/slurm")
     sweep.add_argument("--keep-networks", action="store_true", help="keep each configuration's network in its folder")
-    plan = commands.add_parser("sweep-plan", help="list the configurations of a sweep, and how long the rest may take")
+    plan = commands.add_parser("sweep-plan", help="list the configurations of a sweep, done or to do, with their times")
     for command in (sweep, plan):
         command.add_argument("--run", required=True, help="name of a file in runs/ with a grid")
     for command in (report, sweep, plan):

@@ -41,15 +41,11 @@ def failures(folder: Path) -> list[dict[str, str]]:
     Those of a sweep's configurations come after its own, with the configuration's name and a slash before the
     notebook's.
     """
-    paths = [*sorted(folder.glob("failed/*.ipynb")), *sorted(folder.glob("*/failed/*.ipynb"))]
-    return [
-        {
-            "notebook": (path.relative_to(folder).parents[1] / path.stem).as_posix(),
-            "file": path.relative_to(folder).as_posix(),
-            **describe_failure(path),
-        }
-        for path in paths
-    ]
+    found = []
+    for path in [*sorted(folder.glob("failed/*.ipynb")), *sorted(folder.glob("*/failed/*.ipynb"))]:
+        file = path.relative_to(folder)
+        found.append({"notebook": str(file.parents[1] / file.stem), "file": str(file), **describe_failure(path)})
+    return found
 
 
 def describe_failure(path: Path) -> dict[str, str]:

@@ -1,15 +1,33 @@
 """What several files of tests start from."""
 
 import os
+from pathlib import Path
 
 import pytest
-from sample_runs import SINGLE_THREAD
+from sample_runs import SINGLE_THREAD, made_once
 from tiny_checkout import make_checkout
 
 from ageclf.workflow import run_files
 
 # TensorFlow reads them when it is first used, processes that a test starts inherit them.
 os.environ.update(SINGLE_THREAD)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that need a run of the sample come first: they take longest, and should not be what all wait for."""
+    items.sort(key=lambda item: not {"sample_report", "sample_sweep"} & set(item.fixturenames))
+
+
+@pytest.fixture(scope="session")
+def sample_report(pytestconfig) -> Path:
+    """What `make report` leaves of the sample, to read only."""
+    return made_once(pytestconfig.cache, "report", "--run", "sample") / "reports" / "sample"
+
+
+@pytest.fixture(scope="session")
+def sample_sweep(pytestconfig) -> Path:
+    """What `make sweep RUN=sample-sweep` leaves, to read only."""
+    return made_once(pytestconfig.cache, "sweep", "--run", "sample-sweep") / "reports" / "sample-sweep"
 
 
 @pytest.fixture(scope="session")

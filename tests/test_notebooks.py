@@ -16,9 +16,9 @@ import numpy as np
 import papermill
 import psutil
 import pytest
-from sample_runs import environment, run, run_ageclf, run_cells_again
+from sample_runs import environment, run, run_cells_again
 
-from ageclf.network.checkpoints import load_model
+from ageclf.network.checkpoints import load_checkpoint
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 
@@ -78,13 +78,6 @@ def test_captions_in_a_notebook_are_told_apart(path):
     given = [cell.metadata.get("caption", []) for cell in code_cells(path)]
     captions = [caption for words in given for caption in ([words] if isinstance(words, str) else words)]
     assert len(set(captions)) == len(captions)
-
-
-@pytest.fixture(scope="module")
-def sample_report(tmp_path_factory) -> Path:
-    root = tmp_path_factory.mktemp("root")
-    run_ageclf("report", "--run", "sample", root=root)
-    return root / "reports" / "sample"
 
 
 def test_every_notebook_runs_on_the_sample(sample_report):
@@ -166,7 +159,7 @@ def test_a_training_notebook_that_was_killed_goes_on_to_the_same_end(sample_repo
     undisturbed = sample_report.parents[1]
     log, checkpoint = Path("reports", "sample", "training.csv"), Path("checkpoint", "sample.keras")
     assert (tmp_path / log).read_text() == (undisturbed / log).read_text()
-    kept, expected = (load_model(root / checkpoint) for root in (tmp_path, undisturbed))
+    kept, expected = (load_checkpoint(root / checkpoint)[0] for root in (tmp_path, undisturbed))
     for array, other in zip(kept.get_weights(), expected.get_weights(), strict=True):
         np.testing.assert_array_equal(array, other)
 

@@ -1,4 +1,4 @@
-"""What the README claims: its numbers are those of the run that it names, and its commands exist."""
+"""What README and docs/*.md claim: their numbers are those of the recorded runs, and their commands exist."""
 
 import json
 import re
@@ -10,8 +10,10 @@ import ageclf
 from ageclf.display.tables import settings_frame, with_interval
 from ageclf.metrics.evaluation import SHARES
 
+PAGES = {name: (ageclf.CHECKOUT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/results.md")}
+README, RESULTS = PAGES.values()
+TEXT = " ".join(RESULTS.split())
 PACKAGE = ageclf.CHECKOUT / "ageclf"
-README = (ageclf.CHECKOUT / "README.md").read_text(encoding="utf-8")
 
 
 def recorded(run: str, file: str = "metrics") -> dict:
@@ -25,7 +27,7 @@ PLAIN = recorded("utkface-cpu")
 
 def row(name: str) -> list[str]:
     """Return the cells of the table row that starts with a name."""
-    line = re.search(rf"^\| {re.escape(name)} \|(.+)\|$", README, re.MULTILINE)[1]
+    line = re.search(rf"^\| {re.escape(name)} \|(.+)\|$", README + RESULTS, re.MULTILINE)[1]
     return [cell.strip() for cell in line.split("|")]
 
 
@@ -45,90 +47,89 @@ def test_results_are_those_of_the_recorded_run():
 def test_the_five_bins_stand_beside_their_own_baseline():
     results = recorded("five-bins")
     accuracy, majority = results["measures"]["accuracy"], results["baselines"]["most_frequent"]["accuracy"]
-    text = " ".join(README.split())
-    assert f"reaches {with_interval(accuracy)}, where always answering 19-45 reaches {with_interval(majority)}" in text
+    assert f"{with_interval(accuracy)}, where always predicting 19-45 reaches {with_interval(majority)}" in TEXT
     gains = [
         100 * (of["measures"]["accuracy"]["value"] - of["baselines"]["most_frequent"]["accuracy"]["value"])
         for of in (results, PLAIN)
     ]
-    assert f"a gain of {gains[0]:.1f} points, beside {gains[1]:.1f} for the six groups" in text
+    assert f"a gain of {gains[0]:.1f} points, next to {gains[1]:.1f} for the six groups" in TEXT
     assert {key: results[key] for key in ("data", "part", "n")} == {key: PLAIN[key] for key in ("data", "part", "n")}
 
 
 def test_the_plain_recipe_and_the_seeds_stand_beside_the_recommended_one():
-    text = " ".join(README.split())
-    assert f"`utkface-cpu`, reaches {with_interval(PLAIN['measures']['accuracy'])}" in text
+    assert f"`utkface-cpu`, reaches {with_interval(PLAIN['measures']['accuracy'])}" in TEXT
     assert {key: PLAIN[key] for key in ("data", "part", "n")} == {key: METRICS[key] for key in ("data", "part", "n")}
     compared = recorded("best-seeds", "comparison")
     assert (compared["part"], compared["data"]["sha256"]) == ("val", METRICS["data"]["sha256"])
     (spread,) = settings_frame(compared).iloc[:, 0]
-    assert f"{spread} % of {compared['n']:,} validation faces" in text
+    assert f"{spread} % of {compared['n']:,} validation faces" in TEXT
 
 
 def test_the_leak_is_that_of_the_recorded_study():
     study = recorded("leak", "leak")
-    text, rows = " ".join(README.split()), study["splits"]["by row"]
-    twin, without = rows["near-duplicate in training"], rows["no near-duplicate"]
-    assert f"{twin['n']} of {rows['all']['n']:,} test faces then have a near-copy in training" in text
-    assert f"told right {with_interval(twin)} of the time, faces without one {with_interval(without)}" in text
-    assert f"that makes {with_interval(study['differences']['all by twins alone']).replace(' %', ' points')}" in text
-    assert f"{study['epochs']} passes on each split" in text
+    rows = study["splits"]["by row"]
+    leaked, without = rows["near-duplicate in training"], rows["no near-duplicate"]
+    assert f"{leaked['n']} of {rows['all']['n']:,} test faces then have a near-duplicate in training" in TEXT
+    correct = f"classified correctly {with_interval(leaked)} of the time, faces without one {with_interval(without)}"
+    assert correct in TEXT
+    overall = with_interval(study["differences"]["all by near-duplicates alone"]).replace(" %", " points")
+    assert f"Over all faces that makes {overall}" in TEXT
+    assert f"for {study['epochs']} epochs on a split by row" in TEXT
     assert study["data"]["sha256"] == METRICS["data"]["sha256"]
 
 
-def test_the_answer_about_brightness_is_that_of_the_recorded_batch():
+def test_the_answer_about_brightness_is_that_of_the_recorded_sweep():
     compared = recorded("brightness", "comparison")
     assert (compared["part"], compared["data"]["sha256"]) == ("val", METRICS["data"]["sha256"])
     spread = settings_frame(compared).iloc[:, 0]
     assert [row("without"), row("brightness 0.2")] == [[spread["brightness 0"]], [spread["brightness 0.2"]]]
     (difference,) = compared["differences"]
     written = with_interval(difference).replace(" %", " points")
-    assert (
-        f"difference is {written} for other faces, with a standard deviation of {100 * difference['sd']:.1f}" in README
-    )
+    spread = f"{100 * difference['sd']:.1f}"
+    assert f"difference is {written} over faces, with a standard deviation of {spread} over seeds" in TEXT
     assert ([value > 0 for value in difference["by_seed"]].count(True), difference["p"]) == (1, 1.0)
 
 
 @pytest.mark.parametrize(
-    ("batch", "better"),
+    ("sweep", "better"),
     [("augmentation", ["flip", "+translation"]), ("recipe", ["sharp", "+ages", "+averages"])],
 )
-def test_the_answer_of_a_batch_that_adds_steps_is_the_recorded_one(batch, better):
-    compared = recorded(batch, "comparison")
+def test_the_answer_of_a_sweep_that_adds_steps_is_the_recorded_one(sweep, better):
+    compared = recorded(sweep, "comparison")
     assert (compared["part"], compared["data"]["sha256"]) == ("val", METRICS["data"]["sha256"])
     spread = settings_frame(compared).iloc[:, 0]
     gains = {row["setting"]: with_interval(row).replace(" %", " points") for row in compared["differences"]}
     for setting, written in spread.items():
-        name = setting.removeprefix(f"{batch} ").replace("+", "+ ")
+        name = setting.removeprefix(f"{sweep} ").replace("+", "+ ")
         assert row(name) == [written, gains.get(setting, "")]
-    sure = [row["setting"] for row in compared["differences"] if row["p_holm"] < 0.001]
-    assert sure == [f"{batch} {name}" for name in better]
-    assert all(row["p_holm"] > 0.05 for row in compared["differences"] if row["setting"] not in sure)
+    better_than_baseline = [row["setting"] for row in compared["differences"] if row["p_holm"] < 0.001]
+    assert better_than_baseline == [f"{sweep} {name}" for name in better]
+    assert all(row["p_holm"] > 0.05 for row in compared["differences"] if row["setting"] not in better_than_baseline)
 
 
-def test_what_ages_bring_is_that_of_the_recorded_batch():
+def test_what_ages_bring_is_that_of_the_recorded_sweep():
     compared = recorded("recipe", "comparison")
-    shares = {
+    means = {
         name: mean(
             p["measures"]["off_by_one"]["value"] for p in compared["configurations"] if p["setting"] == f"recipe {name}"
         )
         for name in ("sharp", "+ages")
     }
-    assert f"off by one {shares['+ages']:.1%}, without them {shares['sharp']:.1%}" in README.replace(" %", "%")
+    assert f"off by one {means['+ages']:.1%}, without them {means['sharp']:.1%}" in TEXT.replace(" %", "%")
 
 
 def test_the_worst_slices_and_the_calibration_are_those_of_the_recorded_run():
-    text = " ".join(README.split())
+    readme = " ".join(README.split())
     for row in METRICS["slices"]["group × gender × ethnicity"][:3]:
-        assert f"{row['slice'].split(', ')[-1]} {with_interval(row)}" in text
+        assert f"{row['slice'].split(', ')[-1]} {with_interval(row)}" in readme
     before, after = (METRICS["calibration"][when]["calibration_error"]["value"] for when in ("before", "after"))
-    assert f"error from {before:.3f} to {after:.3f}" in text
+    assert f"error from {before:.3f} to {after:.3f}" in TEXT
 
 
 def test_speed_is_that_of_the_recorded_benchmarks():
     lines = (ageclf.CHECKOUT / "docs" / "benchmarks.md").read_text(encoding="utf-8").splitlines()
     recorded_rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if line.startswith("|")]
-    speed = README.split("\n## Speed\n")[1].split("\n## ")[0]
+    speed = (ageclf.CHECKOUT / "docs" / "speed.md").read_text(encoding="utf-8")
     claims = [[cell.strip() for cell in line.split("|")[1:5]] for line in speed.splitlines() if line.startswith("| ")]
     beginnings = [  # of the recorded rows that the README's stand for, one after the other
         ["runs/best.yaml, 60 epochs"],
@@ -153,15 +154,18 @@ def test_runs_and_notebooks_are_listed():
         assert f"(notebooks/{path.name})" in README
 
 
-@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md"])
-def test_targets_files_and_settings_that_it_names_exist(name):
-    text = (ageclf.CHECKOUT / name).read_text(encoding="utf-8")
-    makefile = (ageclf.CHECKOUT / "Makefile").read_text()
-    targets = set(re.findall(r"make ([a-z][a-z-]+)", text))
-    assert {"report", "test"} <= targets
-    assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in targets)
-    for file in re.findall(r"\]\((?!https?:)([^)#]+)\)", text):
-        assert (ageclf.CHECKOUT / file).exists(), file
-    code = "\n".join(path.read_text() for path in [ageclf.CHECKOUT / "Snakefile", *PACKAGE.glob("*.py")])
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "docs/results.md", "docs/method.md", "docs/speed.md"])
+def test_targets_files_headings_and_settings_that_it_names_exist(name):
+    path = ageclf.CHECKOUT / name
+    text, makefile = path.read_text(encoding="utf-8"), (ageclf.CHECKOUT / "Makefile").read_text()
+    for target in re.findall(r"(?:`|^ {4})make ([a-z][a-z-]+)", text, re.MULTILINE):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+    for file, heading in re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", text):
+        linked = path.parent / file if file else path
+        assert linked.exists(), file
+        if heading:
+            titles = re.findall(r"^#+ (.+)$", linked.read_text(encoding="utf-8"), re.MULTILINE)
+            assert heading in [re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles]
+    code = "\n".join(path.read_text() for path in [ageclf.CHECKOUT / "Snakefile", *PACKAGE.rglob("*.py")])
     for setting in set(re.findall(r"`([A-Z_]+)`", text)) - {"AGECLF_ROOT"}:
         assert re.search(rf"^{setting} \+?= ", code, re.MULTILINE), setting

@@ -5,6 +5,7 @@ Everything can be set from the keyboard, and nothing is plotted while a slider s
 
 import io
 from base64 import b64encode
+from collections.abc import Callable
 from html import escape
 
 import ipywidgets as widgets
@@ -23,30 +24,20 @@ def augmentation_panel(images: np.ndarray, strengths: dict[str, float | bool], s
     """Show pictures (n, 48, 48) in 0–255, each in a row: as it is, then with nine random changes.
 
     `strengths` are those of `model.augmentation`: a number gets a slider from 0 to 0.5 (to itself where it is more),
-    True or False a checkbox. Another strength shows the same changes, stronger or weaker; the button makes others.
+    True or False a checkbox. Another strength shows the same changes, stronger or weaker; another seed, others.
     """
     pictures = np.asarray(images, dtype="float32")[..., np.newaxis]
     controls = {name: _strength(name, strength) for name, strength in strengths.items()}
-    again, shown = widgets.Button(description="other changes"), widgets.HTML()
+    controls["seed"] = widgets.BoundedIntText(seed, 0, 2**31 - 1, description="seed", **WHOLE)
 
-    def show(_=None) -> None:
-        chosen = {name: control.value for name, control in controls.items()}
-        change = augmentation(**chosen, seed=seed)
+    def show(**chosen) -> tuple[Figure, str]:
+        change = augmentation(**chosen)
         changed = [np.asarray(change(pictures, training=True)) for _ in range(9)]
         gallery = np.stack([pictures, *changed], axis=1).reshape(-1, *pictures.shape[1:3])
         caption = ", ".join(f"{name} {value}" for name, value in chosen.items())
-        shown.value = picture(plots.face_grid(gallery).figure, f"Each face as it is, then nine changes with {caption}")
+        return plots.face_grid(gallery).figure, f"Each face as it is, then nine changes with {caption}"
 
-    def change_again(_) -> None:
-        nonlocal seed
-        seed += 1
-        show()
-
-    for control in controls.values():
-        control.observe(show, "value")
-    again.on_click(change_again)
-    show()
-    return _panel([*controls.values(), again], shown)
+    return _panel(controls, show)
 
 
 def _strength(name: str, strength: float | bool) -> widgets.Widget:
@@ -64,38 +55,39 @@ def prediction_panel(
     `names` are those of the groups, `true` codes (n,). A checkbox leaves the mistakes only, a list the faces of one
     true group only; either begins at the first page again.
     """
-    wrong, found = probabilities.argmax(axis=1) != true, np.arange(len(true))
+    wrong = probabilities.argmax(axis=1) != true
     mistakes = widgets.Checkbox(description="only mistakes", indent=False, **SNUG)
     codes = [("all", -1), *zip(names, range(len(names)), strict=True)]
     group = widgets.Dropdown(options=codes, description="true group", **SNUG)
-    page = widgets.IntSlider(1, 1, 1, description="page", continuous_update=False, **WHOLE)
-    following, shown = widgets.Button(description="next faces"), widgets.HTML()
+    slider = widgets.IntSlider(1, 1, 1, description="page", continuous_update=False, **WHOLE)
+    following = widgets.Button(description="next faces")
+    following.on_click(lambda _: slider.set_trait("value", slider.value % slider.max + 1))
+    for chosen in (mistakes, group):
+        chosen.observe(lambda _: slider.set_trait("value", 1), "value")
 
-    def choose(_=None) -> None:
-        nonlocal found
-        inside = (group.value < 0) | (true == group.value)
-        found = np.flatnonzero(inside & wrong if mistakes.value else inside)
-        page.value, page.max = 1, max(1, -(-len(found) // at_once))
-        show()
-
-    def show(_=None) -> None:
-        first = at_once * (page.value - 1)
+    def show(mistakes: bool, group: int, page: int) -> tuple[Figure, str]:
+        found = np.flatnonzero((wrong | (not mistakes)) & ((true == group) | (group < 0)))
+        slider.max = max(1, -(-len(found) // at_once))
+        first = at_once * (page - 1)
         faces = found[first : first + at_once]
         caption = f"Faces {first + 1}–{first + len(faces)} of {len(found)}" if len(found) else "No such face"
-        bars = plots.probability_bars(images[faces], probabilities[faces], names, true[faces])
-        shown.value = picture(bars, caption)
+        return plots.probability_bars(images[faces], probabilities[faces], names, true[faces]), caption
 
-    mistakes.observe(choose, "value")
-    group.observe(choose, "value")
-    page.observe(show, "value")
-    following.on_click(lambda _: page.set_trait("value", page.value % page.max + 1))
-    choose()
-    return _panel([mistakes, group, page, following], shown)
+    return _panel({"mistakes": mistakes, "group": group, "page": slider}, show, following)
 
 
-def _panel(controls: list[widgets.Widget], shown: widgets.HTML) -> widgets.VBox:
-    beside = widgets.HBox(controls, layout={"flex_flow": "row wrap", "grid_gap": "0 1.5em"})
-    return widgets.VBox([beside, shown])
+def _panel(controls: dict[str, widgets.Widget], show: Callable[..., tuple[Figure, str]], *buttons) -> widgets.VBox:
+    """Show the figure and caption for what is set, now and whenever it changes."""
+    shown = widgets.HTML()
+
+    def update(_=None) -> None:
+        shown.value = picture(*show(**{name: control.value for name, control in controls.items()}))
+
+    for control in controls.values():
+        control.observe(update, "value")
+    update()
+    above = widgets.HBox([*controls.values(), *buttons], layout={"flex_flow": "row wrap", "grid_gap": "0 1.5em"})
+    return widgets.VBox([above, shown])
 
 
 def picture(figure: Figure, caption: str) -> str:

@@ -3,7 +3,6 @@
 Groups come as integer codes (n,) that index `names`. Whatever a colour shows, a marker, hatch or line style shows too.
 """
 
-import cv2
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -16,10 +15,9 @@ from scipy.stats import binomtest
 
 from ageclf.metrics.evaluation import probabilities as probabilities_of
 
-COLOURS = sns.color_palette("colorblind")
-BLUE, ORANGE, GREEN, *_, SKY = COLOURS
+BLUE, ORANGE, GREEN, *_, SKY = sns.color_palette("colorblind")
 PHOTO_FACES = 6  # faces of a photo whose probabilities are plotted; more are numbered in the photo, and in the table
-PHOTO_SIDE = 800  # pixels of the longer side, as a photo is plotted
+PHOTO_SIDE = 800  # pixels of the longer side that a photo is plotted with at least, if it has them
 
 
 def label_axes(ax: Axes, xlabel: str, ylabel: str = "", **properties) -> Axes:
@@ -31,25 +29,24 @@ def label_axes(ax: Axes, xlabel: str, ylabel: str = "", **properties) -> Axes:
     return ax
 
 
-def face_grid(images, titles=None, columns: int = 10) -> Axes:
+def face_grid(images, titles=(), columns: int = 10) -> Axes:
     """Show grey pictures (n, height, width) in rows of `columns`, on a fixed scale: 0 black, 255 white.
 
     `titles` is one short text a picture. Each picture has a thin grey frame, so that black and white edges show;
     every pixel is shown as two by two, never smoothed.
     """
-    images = np.asarray(images, dtype="float32")
-    columns = min(columns, len(images))
-    rows, head = -(-len(images) // columns), 5 if titles is None else 12
-    framed = np.pad(images, ((0, 0), (1, 1), (1, 1)), constant_values=190)
+    columns, head = min(columns, len(images)), 12 if len(titles) else 5
+    rows = -(-len(images) // columns)
+    framed = np.pad(np.asarray(images, dtype="float32"), ((0, 0), (1, 1), (1, 1)), constant_values=190)
     empty = rows * columns - len(images)
     cells = np.pad(framed, ((0, empty), (head - 2, 0), (3, 0)), constant_values=np.nan)
+    sheet = np.vstack([np.hstack(row) for row in np.split(cells, rows)])
     _, height, width = cells.shape
-    sheet = cells.reshape(rows, columns, height, width).swapaxes(1, 2).reshape(rows * height, columns * width)
-    figure = plt.figure(figsize=(sheet.shape[1] / 50, sheet.shape[0] / 50), dpi=100)
+    figure = plt.figure(figsize=(columns * width / 50, rows * height / 50), dpi=100)
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_axis_off()
     axes.imshow(sheet, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-    for i, title in enumerate([] if titles is None else titles):
+    for i, title in enumerate(titles):
         x, y = i % columns * width + (width + 3) / 2, i // columns * height + head - 3
         axes.text(x, y, title, ha="center", va="bottom", fontsize=8)
     return axes
@@ -64,67 +61,57 @@ def map_heat(map_, label: str, vmax: float | None = None, ax: Axes | None = None
     return ax
 
 
-def histograms(samples: dict, label: str, bins=50, unit: str = "pictures") -> Axes:
+def histograms(samples: dict, label: str, bins, unit: str = "pictures") -> Axes:
     """Outline the histogram of up to three named samples over the same bins, as a share (%) of its `unit`."""
     _, ax = plt.subplots(figsize=(7, 3.2), layout="constrained")
-    edges = np.histogram_bin_edges(np.concatenate([np.ravel(values) for values in samples.values()]), bins)
     for (name, values), colour, style in zip(samples.items(), (BLUE, ORANGE, GREEN), ("-", "--", ":"), strict=False):
-        counts, _ = np.histogram(values, edges)
-        ax.stairs(100 * counts / counts.sum(), edges, color=colour, linestyle=style, linewidth=1.8, label=name)
+        counts, _ = np.histogram(values, bins)
+        ax.stairs(100 * counts / counts.sum(), bins, color=colour, linestyle=style, linewidth=1.8, label=name)
     if len(samples) > 1:
         ax.legend(frameon=False)
-    return label_axes(ax, label, f"share of {unit} (%)", xlim=(edges[0], edges[-1]), ylim=(0, None))
+    return label_axes(ax, label, f"share of {unit} (%)", xlim=(bins[0], bins[-1]), ylim=(0, None))
 
 
-def by_group(values, groups, names: list[str], label: str, ax: Axes | None = None) -> Axes:
+def by_group(values, groups, names: list[str], label: str, ax: Axes) -> Axes:
     """Box of `values` (n,) per group: median, quartiles, and whiskers at the 5th and 95th percentile."""
-    ax = ax or plt.subplots(figsize=(6, 3.2), layout="constrained")[1]
-    values, groups = np.asarray(values), np.asarray(groups)
-    present = np.unique(groups)
     look = {"widths": 0.6, "patch_artist": True, "boxprops": {"facecolor": SKY}, "medianprops": {"color": "black"}}
-    samples = [values[groups == group] for group in present]
-    ax.boxplot(samples, positions=present, whis=(5, 95), showfliers=False, **look)
+    samples = pd.Series(values).groupby(groups).agg(list)
+    ax.boxplot(samples.tolist(), positions=samples.index, whis=(5, 95), showfliers=False, **look)
     return label_axes(ax, "age group (years)", label, xticks=range(len(names)), xticklabels=names)
 
 
-def share_by_group(flags, groups, names: list[str], label: str, ax: Axes | None = None) -> Axes:
+def share_by_group(flags, groups, names: list[str], label: str, ax: Axes) -> Axes:
     """Bar per group: the share (%) of true `flags` (n,), with Wilson's 95 % interval."""
-    ax = ax or plt.subplots(figsize=(6, 3.2), layout="constrained")[1]
-    flags, groups = np.asarray(flags, dtype=bool), np.asarray(groups)
-    for position in np.unique(groups):
-        inside = flags[groups == position]
-        interval = binomtest(int(inside.sum()), inside.size).proportion_ci(method="wilson")
+    for position, inside in pd.Series(flags).groupby(groups):
+        interval = binomtest(inside.sum(), inside.size).proportion_ci(method="wilson")
         ax.bar(position, 100 * inside.mean(), width=0.6, color=BLUE)
         ax.vlines(position, 100 * interval.low, 100 * interval.high, color="black")
-    label_axes(ax, "age group (years)", label, xticks=range(len(names)), xticklabels=names, ylim=(0, None))
-    return ax
+    ax.set(xticks=range(len(names)), xticklabels=names)
+    return label_axes(ax, "age group (years)", label, ylim=(0, None))
 
 
 def confusion(counts, names: list[str]) -> Figure:
     """Confusion matrix (k, k), rows true, columns predicted: counts, and the share (%) of each true group."""
-    counts = np.asarray(counts)
-    totals = counts.sum(axis=1, keepdims=True)
-    shares = np.divide(100 * counts, totals, out=np.full(counts.shape, np.nan), where=totals > 0)
-    figure, panels = plt.subplots(1, 2, figsize=(9.6, 4.6), layout="constrained")
+    true, predicted = (pd.Index(names, name=f"{of} group (years)") for of in ("true", "predicted"))
+    counts = pd.DataFrame(counts, true, predicted)
+    shares = 100 * counts.div(counts.sum(axis=1), axis=0)
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9.6, 4.6), layout="constrained")
     look = {"cmap": "Blues", "vmin": 0, "square": True, "linewidths": 0.5, "annot": True, "cbar": False}
-    look |= {"xticklabels": names, "yticklabels": names}
-    sns.heatmap(counts, fmt="d", ax=panels[0], **look)
-    sns.heatmap(shares, fmt=".0f", vmax=100, ax=panels[1], **look)
-    for axes, title in zip(panels, ("pictures", "share of the true group (%)"), strict=True):
-        axes.set(title=title, xlabel="predicted group (years)", ylabel="true group (years)")
-        axes.tick_params(axis="y", rotation=0)
+    sns.heatmap(counts, fmt="d", ax=left, **look).set_title("pictures")
+    sns.heatmap(shares, fmt=".0f", vmax=100, ax=right, **look).set_title("share of the true group (%)")
+    for ax in (left, right):
+        ax.tick_params(axis="y", rotation=0)
     return figure
 
 
 def age_counts(ages) -> Axes:
     """Faces of each year of age (n,); years that end in 0 or 5 are darker and hatched."""
     _, ax = plt.subplots(figsize=(10, 3), layout="constrained")
-    counts = np.bincount(np.asarray(ages, dtype=int))
+    counts = np.bincount(ages)
     years = np.arange(len(counts))
-    looks = ((False, SKY, None, "other years"), (True, BLUE, "//", "years ending in 0 or 5"))
-    for round_, colour, hatch, label in looks:
-        shown = (years % 5 == 0) == round_
-        ax.bar(years[shown], counts[shown], width=0.9, color=colour, hatch=hatch, edgecolor="white", label=label)
+    others, rounds = years[years % 5 > 0], years[::5]
+    ax.bar(others, counts[others], width=0.9, color=SKY, label="other years")
+    ax.bar(rounds, counts[rounds], width=0.9, color=BLUE, hatch="//", edgecolor="white", label="years ending in 0 or 5")
     ax.legend(frameon=False)
     return label_axes(ax, "age (years)", "faces", xlim=(-1, len(counts)))
 
@@ -173,9 +160,8 @@ def photo_faces(photo: np.ndarray, faces: pd.DataFrame, names: list[str]) -> Fig
 
 
 def _photo(ax: Axes, photo: np.ndarray, faces: pd.DataFrame) -> None:
-    shrunk = min(1.0, PHOTO_SIDE / max(photo.shape))
-    small = cv2.resize(photo, None, fx=shrunk, fy=shrunk, interpolation=cv2.INTER_AREA) if shrunk < 1 else photo
-    ax.imshow(small, extent=(0, photo.shape[1], photo.shape[0], 0))
+    step = max(1, max(photo.shape) // PHOTO_SIDE)  # matplotlib takes seconds for millions of pixels
+    ax.imshow(photo[::step, ::step], extent=(0, photo.shape[1], photo.shape[0], 0))
     ax.set_axis_off()
     for face in faces.itertuples():
         for colour, width in (("black", 3.5), ("white", 1.5)):  # seen on any photo

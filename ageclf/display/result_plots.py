@@ -1,15 +1,15 @@
 """Figures of training, measures and comparisons: each function takes data and returns a matplotlib Axes or Figure."""
 
-from itertools import cycle
 from textwrap import fill
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ageclf.display.plots import BLUE, COLOURS, GREEN, ORANGE, SKY, label_axes
+from ageclf.display.plots import BLUE, GREEN, ORANGE, SKY, label_axes
 from ageclf.display.tables import label
 from ageclf.metrics.evaluation import SHARES
 
@@ -19,39 +19,41 @@ def interval_rows(models: dict[str, dict], names: list[str]) -> Axes:
 
     Undefined measures are left out.
     """
-    _, axes = plt.subplots(figsize=(7, 0.9 + 0.22 * len(names) * len(models)), layout="constrained")
+    _, ax = plt.subplots(figsize=(7, 0.9 + 0.22 * len(names) * len(models)), layout="constrained")
     for i, (model, colour, marker) in enumerate(zip(models, (BLUE, ORANGE, GREEN, SKY), "osD^", strict=False)):
         rows = pd.DataFrame([models[model][name] for name in names]).dropna()
         y = rows.index + (i - (len(models) - 1) / 2) / (len(models) + 1)
-        axes.hlines(y, 100 * rows["low"], 100 * rows["high"], color=colour)
-        axes.plot(100 * rows["value"], y, marker, color=colour, label=label(model))
-    axes.set_yticks(range(len(names)), map(label, names))
-    return _rows_of_shares(axes, "value and 95 % interval (%)")
+        _intervals(ax, rows, y, color=colour, marker=marker, label=label(model))
+    ax.set_yticks(range(len(names)), map(label, names))
+    return _rows_of_shares(ax, "value and 95 % interval (%)")
 
 
-def slice_accuracy(frame: pd.DataFrame, overall: float, ax: Axes | None = None) -> Axes:
+def slice_accuracy(frame: pd.DataFrame, overall: float) -> Axes:
     """Accuracy of each slice of a `slice_frame`, with its 95 % interval and number of faces, beside that of all.
 
     Slices too small to be ranked are hollow.
     """
-    ax = ax or plt.subplots(figsize=(6.5, 0.9 + 0.3 * len(frame)), layout="constrained")[1]
-    y = np.arange(len(frame))
+    _, ax = plt.subplots(figsize=(6.5, 0.9 + 0.3 * len(frame)), layout="constrained")
     ax.axvline(100 * overall, linestyle="--", color="0.5", label="all faces")
-    ax.hlines(y, 100 * frame["low"], 100 * frame["high"], color=BLUE)
-    for ranked, face, text in ((True, BLUE, "accuracy, 95 % interval"), (False, "white", "too few faces to judge")):
-        shown = (frame["ranked"] == ranked).to_numpy()
-        if shown.any():
-            dots = {"color": BLUE, "markerfacecolor": face, "clip_on": False}  # 0 % and 100 % lie on the frame
-            ax.plot(100 * frame["value"][shown], y[shown], "o", **dots, label=text)
-    ax.set_yticks(y, [f"{name}  ({n:,})" for name, n in zip(frame["slice"], frame["n"], strict=True)])
-    return _rows_of_shares(ax, "accuracy (%)", fontsize=9)
+    for ranked, rows in frame.groupby("ranked", sort=False):
+        face, text = (BLUE, "accuracy, 95 % interval") if ranked else ("white", "too few faces to judge")
+        look = {"color": BLUE, "marker": "o", "markerfacecolor": face, "clip_on": False}  # 0 and 100 % lie on the frame
+        _intervals(ax, rows, rows.index, **look, label=text)
+    ax.set_yticks(frame.index, map("{}  ({:,})".format, frame["slice"], frame["n"]))
+    return _rows_of_shares(ax, "accuracy (%)")
 
 
-def _rows_of_shares(ax: Axes, xlabel: str, **legend) -> Axes:
+def _intervals(ax: Axes, rows: pd.DataFrame, y, scale: int = 100, **look) -> None:
+    """Draw the value, with a look, and the interval of rows with value, low and high, at heights y (n,)."""
+    ax.hlines(y, scale * rows["low"], scale * rows["high"], color=look["color"])
+    ax.plot(scale * rows["value"], y, linestyle="none", **look)
+
+
+def _rows_of_shares(ax: Axes, xlabel: str) -> Axes:
     ax.grid(axis="x", color="0.9")
     ax.set_axisbelow(True)
     columns = len(ax.get_legend_handles_labels()[0])
-    ax.legend(frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=columns, **legend)
+    ax.figure.legend(loc="outside upper center", ncols=columns, frameon=False, fontsize=9)
     return label_axes(ax, xlabel, xlim=(0, 100), ylim=(len(ax.get_yticks()) - 0.5, -0.5))
 
 
@@ -63,19 +65,18 @@ def reliability(panels: dict[str, np.ndarray]) -> Figure:
     size = {"figsize": (4 * len(panels), 4.6), "height_ratios": (3, 1), "layout": "constrained"}
     figure, axes = plt.subplots(2, len(panels), sharex=True, sharey="row", squeeze=False, **size)
     for (title, sums), (above, below) in zip(panels.items(), axes.T, strict=True):
-        n = sums[..., 0]
-        shown = n[0] >= 5
+        shown = sums[0, :, 0] >= 5
+        n, confidence, right = np.moveaxis(sums[:, shown], -1, 0)
         with np.errstate(invalid="ignore"):
-            confidence, accuracy = 100 * sums[0, shown, 1] / n[0, shown], 100 * sums[:, shown, 2] / n[:, shown]
-        low, high = np.nanpercentile(accuracy[1:], [2.5, 97.5], axis=0)
+            x, accuracy = 100 * confidence[0] / n[0], 100 * right / n
         above.plot((0, 100), (0, 100), "--", color="0.5", label="perfect calibration")
-        above.vlines(confidence, low, high, color=BLUE)
-        above.plot(confidence, accuracy[0], "o", color=BLUE, markersize=5, label="accuracy, 95 % interval")
+        above.vlines(x, *np.nanpercentile(accuracy[1:], [2.5, 97.5], axis=0), color=BLUE)
+        above.plot(x, accuracy[0], "o", color=BLUE, markersize=5, label="accuracy, 95 % interval")
         label_axes(above, "", title=title, xlim=(0, 100), ylim=(0, 100))
-        below.stairs(n[0], np.linspace(0, 100, sums.shape[1] + 1), fill=True, color=SKY)
+        below.stairs(sums[0, :, 0], np.linspace(0, 100, sums.shape[1] + 1), fill=True, color=SKY)
         label_axes(below, "confidence (%)")
-    axes[0, 0].set(ylabel="accuracy (%)")
-    axes[1, 0].set(ylabel="faces")
+    axes[0, 0].set_ylabel("accuracy (%)")
+    axes[1, 0].set_ylabel("faces")
     axes[0, 0].legend(frameon=False, loc="upper left", fontsize=9)
     return figure
 
@@ -112,85 +113,40 @@ def heat_over_faces(images: np.ndarray, maps: np.ndarray, titles: list[str]) -> 
 
 def training_curves(history: pd.DataFrame) -> Figure:
     """Loss, accuracy and learning rate by epoch (the index); columns as Keras' CSV log names them."""
-    train = {"color": ORANGE, "marker": "o", "linestyle": "--", "markersize": 3, "label": "train"}
-    val = {"color": BLUE, "marker": "s", "markersize": 3, "label": "validation"}
-    rate = {"color": GREEN, "marker": "o", "markersize": 3}
-    panels = {
-        "loss (cross-entropy, nats)": [(history["loss"], train), (history["val_loss"], val)],
-        "accuracy (%)": [(100 * history["accuracy"], train), (100 * history["val_accuracy"], val)],
-        "learning rate": [(history["learning_rate"], rate)],
-    }
-    figure, axes = _curves(panels, figsize=(11, 3.2))
-    for ax in axes[:2]:
+    figure, axes = plt.subplots(1, 3, figsize=(11, 3.2), layout="constrained")
+    for ax, name, scale, unit in ((axes[0], "loss", 1, "cross-entropy, nats"), (axes[1], "accuracy", 100, "%")):
+        curves = pd.DataFrame({"validation": scale * history[f"val_{name}"], "train": scale * history[name]})
+        sns.lineplot(curves, markers=True, palette=[BLUE, ORANGE], ax=ax)
         ax.legend(frameon=False)
-    axes[2].set_yscale("log")
+        label_axes(ax, "epoch", f"{name} ({unit})")
+    sns.lineplot(history["learning_rate"], marker="o", color=GREEN, ax=axes[2])
+    label_axes(axes[2], "epoch", "learning rate", yscale="log")
     return figure
 
 
-def sweep_curves(settings: dict[str, dict], histories: dict[str, pd.DataFrame]) -> Figure | None:
+def sweep_curves(configurations: list[dict], histories: dict[str, pd.DataFrame]) -> Figure | None:
     """Validation accuracy and loss by epoch of every configuration: a look for each setting, a line for each seed.
 
-    `settings` as `comparison.by_setting` returns them, `histories` by configuration, columns as Keras' CSV log names
-    them. The marker is on the epoch that was kept, of the lowest validation loss.
+    Both as `comparison.read_sweep` returns them. The marker is on the epoch that was kept, of the lowest loss.
     """
-    shown = {name: [histories[one] for one in names.values() if one in histories] for name, names in settings.items()}
-    shown = {name: found for name, found in shown.items() if found}
-    if not shown:
+    if not histories:
         return None
-    accuracy, loss = [], []
-    # Ten colours, seven markers, three styles: settings repeat a look only after 210.
-    looks = zip(shown.items(), cycle(COLOURS), cycle("osD^vPX"), cycle(("-", "--", ":")), strict=False)
-    for (name, found), colour, marker, style in looks:
-        for history in found:
-            kept = int(np.argmin(history["val_loss"].fillna(np.inf)))
-            look = {"color": colour, "linestyle": style, "linewidth": 1.2, "marker": marker, "markevery": [kept]}
-            look["label"] = name if history is found[0] else None
-            accuracy.append((100 * history["val_accuracy"], look))
-            loss.append((history["val_loss"], look))
-    columns = max(1, 90 // (max(map(len, shown)) + 8))
-    height = 3.4 + 0.22 * -(-len(shown) // columns)
-    panels = {"validation accuracy (%)": accuracy, "validation loss (nats)": loss}
-    figure, axes = _curves(panels, figsize=(9.6, height))
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=columns, frameon=False)
-    return figure
-
-
-def _curves(panels: dict[str, list[tuple[pd.Series, dict]]], figsize: tuple[float, float]) -> tuple[Figure, np.ndarray]:
-    """Plot series by epoch, each in its look: a panel for each label of the y axis."""
-    figure, axes = plt.subplots(1, len(panels), figsize=figsize, layout="constrained")
-    for ax, (ylabel, lines) in zip(axes, panels.items(), strict=True):
-        for series, look in lines:
-            ax.plot(series, **look)
+    curves = pd.concat(histories, names=["configuration"]).reset_index().merge(pd.DataFrame(configurations), on="configuration")
+    curves["val_accuracy"] *= 100
+    kept = curves[curves["epoch"] == curves["best_epoch"]]
+    settings = curves["setting"].unique()
+    columns = max(1, 90 // (max(map(len, settings)) + 8))
+    height = 3.4 + 0.22 * -(-len(settings) // columns)
+    figure, axes = plt.subplots(1, 2, figsize=(9.6, height), layout="constrained")
+    names = {"val_accuracy": "validation accuracy (%)", "val_loss": "validation loss (nats)"}
+    for ax, (y, ylabel) in zip(axes, names.items(), strict=True):
+        look = {"x": "epoch", "y": y, "hue": "setting", "style": "setting", "palette": "colorblind", "ax": ax}
+        lines = {"units": "configuration", "estimator": None, "linewidth": 1.2, "markersize": 7}
+        sns.lineplot(curves, **look, **lines, markers=True, markevery=[])  # markers in the legend alone
+        sns.scatterplot(kept, **look, s=50, legend=False, zorder=3)
         label_axes(ax, "epoch", ylabel)
-    return figure, axes
-
-
-def main_effects(compared: dict) -> Figure | None:
-    """Mean of the measure at each level of each axis, over all other axes, and single values: a panel an axis.
-
-    `compared` as `comparison.compare` returns it. All panels have the same scale.
-    """
-    rows = pd.DataFrame(compared["effects"])
-    if not compared["settings"] or rows.empty:
-        return None
-    panels, measure = list(rows.groupby("axis", sort=False)), compared["measure"]
-    scale = 100 if measure in SHARES else 1
-    columns = min(2, len(panels))
-    lines = -(-len(panels) // columns)
-    size = {"figsize": (4.8 * columns, 3.4 * lines), "layout": "constrained"}
-    figure, grid = plt.subplots(lines, columns, squeeze=False, sharey=True, **size)
-    for axes in grid.flat[len(panels) :]:
-        axes.set_axis_off()
-    for axes, (axis, found) in zip(grid.flat, panels, strict=False):
-        for position, values in enumerate(found["values"]):
-            axes.plot([position] * len(values), scale * np.array(values, dtype=float), "o", color=SKY, markersize=5)
-        axes.plot(range(len(found)), scale * found["mean"].astype(float), "D-", color=BLUE, markersize=6)
-        room = max(1, 44 // len(found))  # letters beside each other; a longer word stands upright
-        upright = max(len(word) for level in found["level"] for word in level.split()) > room
-        names = [fill(level, 20 if upright else room, break_long_words=False) for level in found["level"]]
-        axes.set_xticks(range(len(found)), names, fontsize=9, rotation=90 if upright else 0)
-        label_axes(axes, axis, xlim=(-0.5, len(found) - 0.5))
-    figure.supylabel(label(measure, unit=True), fontsize="medium")
+        ax.get_legend().remove()
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=columns, frameon=False)
     return figure
 
 
@@ -199,20 +155,16 @@ def differences(compared: dict) -> Figure | None:
 
     `compared` as `comparison.compare` returns it.
     """
-    rows = [row for row in compared["differences"] if row["value"] is not None]
-    if not rows:
+    rows = pd.DataFrame([row for row in compared["differences"] if row["value"] is not None])
+    if rows.empty:
         return None
     scale = 100 if compared["measure"] in SHARES else 1
-    names = [fill(row["setting"], 40) for row in rows]
+    names = [fill(setting, 40) for setting in rows["setting"]]
     height = 0.25 + 0.18 * max(name.count("\n") + 1 for name in names)
-    figure, axes = plt.subplots(figsize=(8, 1.1 + height * len(rows)), layout="constrained")
-    axes.axvline(0, linestyle="--", color="0.5")
-    for y, row in enumerate(rows):
-        axes.hlines(y, scale * row["low"], scale * row["high"], color=BLUE, linewidth=2)
-        by_seed = scale * np.array(row["by_seed"], dtype=float)
-        axes.plot(by_seed, [y - 0.2] * len(by_seed), "o", color="0.4", markerfacecolor="white", markersize=4)
-        axes.plot(scale * row["value"], y, "D", color=BLUE)
-    axes.set_yticks(range(len(rows)), names)
+    _, ax = plt.subplots(figsize=(8, 1.1 + height * len(rows)), layout="constrained")
+    ax.axvline(0, linestyle="--", color="0.5")
+    by_seed = scale * rows["by_seed"].explode().astype(float)
+    ax.plot(by_seed, by_seed.index - 0.2, "o", color="0.4", markerfacecolor="white", markersize=4)
+    _intervals(ax, rows, rows.index, scale, color=BLUE, marker="D")
     xlabel = fill(f"{label(compared['measure'], unit=True)}, minus that of {compared['baseline']}", 80)
-    label_axes(axes, xlabel, ylim=(len(rows) - 0.4, -0.6))
-    return figure
+    return label_axes(ax, xlabel, yticks=rows.index, yticklabels=names, ylim=(len(rows) - 0.4, -0.6)).figure

@@ -60,21 +60,20 @@ def calibration_frame(measured: dict[str, dict]) -> pd.DataFrame:
 
 def slices_frame(frame: pd.DataFrame) -> pd.DataFrame:
     """Lay out a `slices.slice_frame`: accuracy, and gap to all other faces."""
-    table = _intervals(frame, {"accuracy": "", "gap to all others": "gap_"})
-    table.insert(0, "faces", frame["n"])
-    return table.assign(ranked=frame["ranked"].map({True: "yes", False: "too few"})).set_axis(frame["slice"])
+    table = {"faces": frame["n"], "accuracy": _intervals(frame), "gap to all others": _intervals(frame, "gap_")}
+    table["ranked"] = frame["ranked"].map({True: "yes", False: "too few"})
+    return pd.DataFrame(table).set_axis(frame["slice"])
 
 
 def steps_frame(frame: pd.DataFrame) -> pd.DataFrame:
     """Lay out a `slices.accuracy_frame`, with a column `black edge (%)`: accuracy, and what was lost."""
-    table = _intervals(frame, {"accuracy": "", "lost": "lost_"})
-    return table.assign(**{"black edge (%)": frame["black edge (%)"].astype(float).round(1)}).set_axis(frame["step"])
+    table = {"accuracy": _intervals(frame), "lost": _intervals(frame, "lost_")}
+    table["black edge (%)"] = frame["black edge (%)"].astype(float).round(1)
+    return pd.DataFrame(table).set_axis(frame["step"])
 
 
-def _intervals(frame: pd.DataFrame, prefixes: dict[str, str]) -> pd.DataFrame:
-    rows = frame.to_dict("records")
-    table = {name: [with_interval(row, prefix=prefix) for row in rows] for name, prefix in prefixes.items()}
-    return pd.DataFrame(table, index=frame.index)
+def _intervals(frame: pd.DataFrame, prefix: str = "") -> list[str]:
+    return [with_interval(row, prefix=prefix) for row in frame.to_dict("records")]
 
 
 def groupings_frame(measured: dict[str, dict]) -> pd.DataFrame:
@@ -112,12 +111,8 @@ def settings_frame(compared: dict) -> pd.DataFrame:
     """Lay out the settings of `comparison.compare`: mean and standard deviation over seeds."""
     measure, rows = compared["measure"], compared["settings"]
     digits = digits_of(measure, 3)
-    table = {
-        f"{label(measure, unit=True)}, mean ± sd": [
-            f"{plain(row['mean'], digits)} ± {plain(row['sd'], digits)}" for row in rows
-        ],
-        "seeds": [len(row["seeds"]) for row in rows],
-    }
+    spreads = [f"{plain(row['mean'], digits)} ± {plain(row['sd'], digits)}" for row in rows]
+    table = {f"{label(measure, unit=True)}, mean ± sd": spreads, "seeds": [len(row["seeds"]) for row in rows]}
     return pd.DataFrame(table, index=[row["setting"] for row in rows])
 
 
@@ -137,17 +132,6 @@ def differences_frame(compared: dict) -> pd.DataFrame:
     return pd.DataFrame(table, index=[row["setting"] for row in rows])
 
 
-def effects_frame(compared: dict) -> pd.DataFrame:
-    """Lay out the main effects of `comparison.compare`: the mean at each level, and of how many configurations."""
-    measure, rows = compared["measure"], compared["effects"]
-    table = {
-        "level": [row["level"] for row in rows],
-        f"mean {label(measure, unit=True)}": [plain(row["mean"], digits_of(measure, 3)) for row in rows],
-        "configurations": [len(row["values"]) for row in rows],
-    }
-    return pd.DataFrame(table, index=[row["axis"] for row in rows])
-
-
 def _p_value(p: float | None) -> str:
     return "–" if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}"
 
@@ -161,8 +145,7 @@ def photos_text(predictions: pd.DataFrame) -> str:
     """Write `calibration.predictions_of_photos` as a table for people."""
     if predictions.empty:
         return "no faces"
-    shown = predictions[["photo", "face", "group"]].copy()
-    shown["confidence"] = predictions["confidence"].map("{:.0%}".format)
+    shown = predictions[["photo", "face", "group"]].assign(confidence=predictions["confidence"].map("{:.0%}".format))
     flags = {True: "yes", False: "not sure", None: "threshold not known"}
     shown["above threshold"] = predictions["above_threshold"].map(flags)
     return shown.to_string(index=False)
@@ -170,21 +153,18 @@ def photos_text(predictions: pd.DataFrame) -> str:
 
 def photos_json(predictions: pd.DataFrame, problems: pd.DataFrame, checkpoint: str | Path, metadata: dict) -> str:
     """Write `calibration.predictions_of_photos`, and the problems of `photos.read_faces`, as JSON for programs."""
-    faces = [
-        {
-            **row[["photo", "face", "group", "above_threshold"]].to_dict(),
-            "box": [int(value) for value in row["x":"height"]],
-            "confidence": round(float(row["confidence"]), 6),
-            "probabilities": {name: round(float(row[f"p_{i}"]), 6) for i, name in enumerate(metadata["groups"])},
-        }
-        for _, row in predictions.iterrows()
-    ]
+    probabilities = predictions.filter(regex=r"^p_\d+$").round(6).set_axis(metadata["groups"], axis=1)
+    faces = predictions[["photo", "face", "group", "above_threshold"]].assign(
+        box=predictions[["x", "y", "width", "height"]].to_numpy().tolist(),
+        confidence=predictions["confidence"].round(6),
+        probabilities=probabilities.to_dict("records"),
+    )
     content = {
         "schema": ageclf.SCHEMA,
         "checkpoint": Path(checkpoint).name,
         "synthetic": is_synthetic(metadata),
         "threshold": metadata.get("threshold"),
-        "faces": faces,
+        "faces": faces.to_dict("records"),
         "problems": problems.to_dict("records"),
     }
     return json.dumps(content, indent=1, ensure_ascii=False)

@@ -87,8 +87,7 @@ def assign_parts(face_ids: np.ndarray, clusters: np.ndarray, split_seed: int = 0
     depends on no row order and no cluster number, and rows added to other clusters do not change it.
     """
     smallest = pd.Series(np.asarray(face_ids, dtype=object)).groupby(np.asarray(clusters)).transform("min")
-    part_of = {face_id: _part(face_id, split_seed) for face_id in smallest.unique()}
-    return smallest.map(part_of).to_numpy(dtype=object)
+    return smallest.map(lambda face_id: _part(face_id, split_seed)).to_numpy(dtype=object)
 
 
 def _part(face_id: str, split_seed: int) -> str:
@@ -98,7 +97,7 @@ def _part(face_id: str, split_seed: int) -> str:
 
 
 def split_by_row(table: pd.DataFrame, split_seed: int = 0) -> np.ndarray:
-    """Part of each face of `Faces.table` as `assign_parts` gives it, (n,), but each row goes its own way.
+    """Part of each face of `Faces.table`, (n,), as `assign_parts` gives it, but row by row.
 
     The number of the row is hashed: even exact copies may come into different parts. Only to measure what that leaks.
     """
@@ -120,12 +119,11 @@ def near_duplicate_pairs(
     correlation (the higher one of as they are and one mirrored), years (difference of their ages), same_group.
     """
     members = pd.Series(np.arange(len(clusters))).groupby(np.asarray(clusters)).agg(list)
-    pairs = [pair for cluster in members[members.str.len() > 1] for pair in combinations(cluster, 2)]
+    pairs = [pair for cluster in members for pair in combinations(cluster, 2)]
     first, second = np.array(pairs, dtype=int).reshape(-1, 2).T
     ages, groups = np.asarray(ages, dtype=int), np.asarray(groups)
     frame = pd.DataFrame({"first": first, "second": second, "correlation": _correlations(images, first, second)})
-    frame["years"] = np.abs(ages[first] - ages[second])
-    frame["same_group"] = groups[first] == groups[second]
+    frame = frame.assign(years=np.abs(ages[first] - ages[second]), same_group=groups[first] == groups[second])
     return frame.sort_values("correlation", ascending=False, kind="stable", ignore_index=True)
 
 

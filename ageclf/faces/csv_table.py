@@ -23,7 +23,7 @@ OPTIONAL = ("ethnicity", "gender", "img_name")  # columns that may be absent or 
 GREY_VALUES = {str(value).lstrip("0"): value for value in range(256)}  # without their leading zeros
 
 # UTKFace has 23,705 rows of 8,500 characters, 200 million in all. A small archive can unpack to a thousand times that:
-# reading stops where no file of faces goes, and never holds more than a row.
+# reading stops at limits that no file of faces reaches, and never holds more than a row.
 MOST_CHARACTERS, MOST_LINES, LONGEST_LINE = 2**31, 10**6, 2**18
 LINES_IN_A_ROW = 100  # at most: a cell in quotes may hold line ends
 
@@ -43,19 +43,17 @@ def read_csv(path: str | Path) -> Iterator[tuple[int, tuple, np.ndarray | None]]
     _, names = next(rows)
     for row, (line, cells) in enumerate(rows):
         try:
-            labels, pixels = _labels_and_pixels(names, cells)
-            face = labels, _image(pixels)
+            yield row, *_face(names, cells)
         except _BadCell as error:
             column, found, expected = error.args
-            face = (column, f"found {found} in line {line}, expected {expected}"), None
-        yield row, *face
+            yield row, (column, f"found {found} in line {line}, expected {expected}"), None
 
 
 def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     """Yield the number of the line that a row starts on, and its cells: the header's, then those of one row or more.
 
     Split by Python, not by `pyarrow.csv`: that takes a quote that never ends, and text behind one, for part of a cell,
-    passes over rows with other numbers of cells, and does not know on which line of the file a row is.
+    skips rows with other numbers of cells, and cannot name the line of the file that a row is on.
     """
     number, rows = 0, -1
     try:
@@ -100,9 +98,9 @@ def _header(cells: list[str]) -> list[str]:
     return names
 
 
-def _labels_and_pixels(names: list[str], cells: list[str]) -> tuple[tuple[int | str | None, ...], str]:
-    """Return age, ethnicity, gender, img_name, and pixels as they stand there. Raises _BadCell."""
-    if len(cells) < len(names) or any(cells[len(names) :]):  # commas at the end do no harm
+def _face(names: list[str], cells: list[str]) -> tuple[tuple[int | str | None, ...], np.ndarray]:
+    """Return age, ethnicity, gender and img_name, and the image. Raises _BadCell."""
+    if len(cells) < len(names) or any(cells[len(names) :]):  # commas at the end are allowed
         column = names[min(len(cells), len(names) - 1)]
         raise _BadCell(column, f"{len(cells):,} cells", f"{len(names):,} as in the header")
     row, numbers = dict(zip(names, cells, strict=False)), []
@@ -112,14 +110,14 @@ def _labels_and_pixels(names: list[str], cells: list[str]) -> tuple[tuple[int | 
         if (number and int(number[1]) > highest) or not (number or (text == "" and column in OPTIONAL)):
             raise _BadCell(column, repr(text[:40]), f"whole numbers 0–{highest}")
         numbers.append(int(number[1]) if number else None)
-    return (*numbers, row.get("img_name") or None), row["pixels"]
+    return (*numbers, row.get("img_name") or None), _image(row["pixels"])
 
 
 def _image(text: str) -> np.ndarray:
     """Image, uint8 (48, 48), of 2,304 numbers 0–255 with any white space between. Raises _BadCell."""
-    with contextlib.suppress(pa.ArrowInvalid):  # what it does not take is looked at word by word
+    with contextlib.suppress(pa.ArrowInvalid):  # what it refuses is read word by word
         values = pc.split_pattern(pa.array([text]), " ").flatten().cast(pa.uint8())
-        if len(values) == SIZE**2 and "x" not in text.lower():  # it takes 0x1F for 31
+        if len(values) == SIZE**2 and "x" not in text.lower():  # it reads 0x1F as 31
             return values.to_numpy().reshape(SIZE, SIZE)
     words = text.split()
     values = [GREY_VALUES.get(word.lstrip("0")) for word in words]
@@ -140,8 +138,8 @@ def open_unpacked(path: str | Path) -> BinaryIO:
     with Path(path).open("rb") as file:
         start = file.read(6)
     openers = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
-    openers |= {b"PK\x03\x04": _open_zip, b"PK\x05\x06": _open_zip}  # the second without entries
-    return next((openers[magic] for magic in openers if start.startswith(magic)), open)(path, "rb")
+    openers |= {b"PK\x03\x04": _open_zip, b"PK\x05\x06": _open_zip}  # the second is of a zip without entries
+    return next((opener for magic, opener in openers.items() if start.startswith(magic)), open)(path, "rb")
 
 
 def _open_zip(path: str | Path, mode: str) -> BinaryIO:
@@ -151,15 +149,12 @@ def _open_zip(path: str | Path, mode: str) -> BinaryIO:
             windows = PureWindowsPath(name)  # takes / and \ for separators, and knows drives
             if windows.drive or windows.root or ".." in windows.parts:
                 raise ValueError(f"{path}: entry {name[:80]!r} points outside the zip; get it from a source you trust")
-        found = [name for name in names if _is_csv(name)]
+        # macOS adds a `__MACOSX/._name.csv` to every `name.csv`.
+        visible = [name for name in names if not any(part.startswith((".", "__MACOSX")) for part in Path(name).parts)]
+        found = [name for name in visible if name.lower().endswith(".csv")]
         if len(found) != 1:
             what = f"{len(found)} CSV files in the zip {found}" if found else f"no CSV file in the zip {names}"
             raise ValueError(f"{path}: {what[:250]}; unpack it, and give the CSV file, or the folder of the pictures")
         if archive.getinfo(found[0]).flag_bits & 1:
             raise ValueError(f"{path}: {found[0][:80]!r} is encrypted; unpack it, and give the CSV file")
         return archive.open(found[0])
-
-
-def _is_csv(name: str) -> bool:
-    """Whether a zip's entry is a CSV file; macOS adds a `__MACOSX/._name.csv` to every `name.csv`."""
-    return name.lower().endswith(".csv") and not any(part.startswith((".", "__MACOSX")) for part in Path(name).parts)

@@ -1,5 +1,6 @@
 """A person's own photos: read upright, faces found in them, and cropped as in UTKFace."""
 
+import contextlib
 import math
 import warnings
 from collections.abc import Iterable
@@ -14,11 +15,9 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from ageclf.faces.csv_table import SIZE
 from ageclf.faces.utkface import shrink
 
-try:
+with contextlib.suppress(ImportError):  # a plugin that not everybody installs
     import pillow_heif
-except ImportError:  # a plugin that not everybody installs
-    pillow_heif = None
-else:
+
     pillow_heif.register_heif_opener()
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".heic", ".heif", ".gif")
@@ -40,9 +39,8 @@ def list_photos(paths: Iterable[str | Path]) -> list[Path]:
     """
     found = []
     for path in map(Path, paths):
-        inside = path.iterdir() if path.is_dir() else []
-        pictures = (file for file in inside if file.suffix.lower() in ENDINGS and not file.name.startswith("."))
-        found += sorted(file for file in pictures if not file.is_dir()) or [path]
+        inside = path.glob("[!.]*") if path.is_dir() else []
+        found += sorted(file for file in inside if file.suffix.lower() in ENDINGS and not file.is_dir()) or [path]
     return list(dict.fromkeys(found))
 
 
@@ -90,10 +88,10 @@ def read_photo(path: str | Path) -> np.ndarray:
     except Image.DecompressionBombError:
         raise ValueError(TOO_LARGE) from None
     except UnidentifiedImageError:
-        lacks_plugin = path.suffix.lower() in (".heic", ".heif") and not pillow_heif
+        lacks_plugin = path.suffix.lower() in {".heic", ".heif"} - Image.registered_extensions().keys()
         remedy = "pip install pillow-heif" if lacks_plugin else f"photos are {FORMATS}; get the file again"
         raise ValueError(f"not a picture that can be read; {remedy}") from None
-    except Exception as error:  # whatever a damaged file leads to
+    except Exception as error:  # whatever a damaged file causes
         raise ValueError(f"cut short or damaged ({' '.join(str(error).split())}); get the file again") from None
     if refusal:
         raise ValueError(refusal)
@@ -121,12 +119,11 @@ def find_faces(photo: np.ndarray) -> np.ndarray:
     """
     grey = cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY)
     shrunk = min(1.0, 1000 / max(grey.shape))
-    grey = cv2.resize(grey, None, fx=shrunk, fy=shrunk, interpolation=cv2.INTER_AREA) if shrunk < 1 else grey
+    grey = cv2.resize(grey, None, fx=shrunk, fy=shrunk, interpolation=cv2.INTER_AREA)
     border = max(grey.shape) // 4  # a face that fills the photo is not found without
     grey = cv2.copyMakeBorder(grey, border, border, border, border, cv2.BORDER_CONSTANT, value=0)
     boxes = _cascade().detectMultiScale(grey, scaleFactor=1.1, minNeighbors=8, minSize=(30, 30))
-    boxes = (np.reshape(np.asarray(boxes, float), (-1, 4)) - [border, border, 0, 0]) / shrunk
-    boxes = boxes.round().astype(int)
+    boxes = ((np.reshape(np.asarray(boxes, float), (-1, 4)) - [border, border, 0, 0]) / shrunk).round().astype(int)
     return boxes[np.lexsort((boxes[:, 1], boxes[:, 0]))]
 
 

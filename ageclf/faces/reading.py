@@ -76,7 +76,11 @@ def load_faces(source: str | Path, cache: bool = True, on_bad_rows: str = "raise
         name, sha256 = path.name, (folder_sha256 if path.is_dir() else ageclf.sha256)(path)
         images, table, bad = _read_cached(path, sha256) if cache else _read(path)
         if table.empty or (len(bad) and on_bad_rows == "raise" and not path.is_dir()):
-            raise _refusal(path, bad, table.empty)
+            row, column, reason = bad.iloc[0]
+            others = f" (the first of {len(bad):,} bad rows)" if len(bad) > 1 else ""
+            remedy = "correct or remove that row, or read the file with on_bad_rows='drop'"
+            remedy = "no row is good: see data/README.md for what belongs there" if table.empty else remedy
+            raise ValueError(f"{path}: data row {row} (the first is 0), column {column}: {reason}{others}; {remedy}")
     table.insert(1, "face_id", [hashlib.sha256(image).hexdigest()[:16] for image in images])
     return Faces(images, table, bad, {"name": name, "sha256": sha256, "synthetic": path == "sample"})
 
@@ -103,15 +107,6 @@ def _read(path: Path) -> tuple[np.ndarray, pd.DataFrame, pd.DataFrame]:
     bad = pd.DataFrame([(row, *why) for row, why, image in rows if image is None], columns=list(BAD_DTYPES))
     images = np.array(images, dtype=np.uint8).reshape(-1, SIZE, SIZE)
     return images, table.astype(DTYPES), bad.astype(BAD_DTYPES)
-
-
-def _refusal(path: Path, bad: pd.DataFrame, all_bad: bool) -> ValueError:
-    row, column, reason = bad.iloc[0]
-    others = f" (the first of {len(bad):,} bad rows)" if len(bad) > 1 else ""
-    remedy = "correct or remove that row, or read the file with on_bad_rows='drop'"
-    if all_bad:
-        remedy = "no row is good: see data/README.md for what belongs there"
-    return ValueError(f"{path}: data row {row} (the first is 0), column {column}: {reason}{others}; {remedy}")
 
 
 def describe(faces: Faces) -> str:

@@ -1,7 +1,5 @@
 """Synthetic faces, made with NumPy, so that everything runs without a data set."""
 
-from collections.abc import Callable
-
 import numpy as np
 import pandas as pd
 
@@ -22,15 +20,15 @@ def synthesize_sample(n: int = 600, seed: int = 0) -> tuple[np.ndarray, pd.DataF
     with an age of another group; `img_name` ends with the same number then.
     """
     rng = np.random.default_rng(seed)
-    group = np.searchsorted(np.cumsum(GROUP_SHARES)[:-1], (np.arange(n) + 0.5) / n, side="right")
-    group = rng.permutation(group)
+    group = rng.permutation(np.searchsorted(np.cumsum(GROUP_SHARES)[:-1], (np.arange(n) + 0.5) / n, side="right"))
     first, last = np.array(GROUP_AGES)[group].T
     age = rng.integers(first, last + 1)
     ethnicity, gender, number = rng.integers(0, 5, n), rng.integers(0, 2, n), np.arange(n)
-    pictures = _photograph(_render(age, ethnicity, gender, rng), rng)
+    pictures = _photograph(age, ethnicity, gender, rng)
 
     # The copies take over the picture of an original from another group, and keep their own age.
-    originals, copies = _pairs_of_other_groups(group, rng)
+    pairs = rng.permutation(n)[: n // 2 * 2].reshape(2, -1)
+    originals, copies = pairs[:, group[pairs[0]] != group[pairs[1]]][:, : min(PLANTED_PAIRS, n // 40)]
     pictures[copies] = pictures[originals] * rng.uniform(0.8, 1.05, (len(copies), 1, 1))
     pictures[copies[::2]] = pictures[copies[::2], :, ::-1]
     for column in (ethnicity, gender, number):
@@ -42,20 +40,19 @@ def synthesize_sample(n: int = 600, seed: int = 0) -> tuple[np.ndarray, pd.DataF
     return np.clip(pictures, 0, 255).round().astype(np.uint8), table.astype(DTYPES)
 
 
-def _pairs_of_other_groups(group: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    pairs = rng.permutation(len(group))[: len(group) // 2 * 2].reshape(2, -1)
-    return pairs[:, group[pairs[0]] != group[pairs[1]]][:, : min(PLANTED_PAIRS, len(group) // 40)]
+def _photograph(age: np.ndarray, ethnicity: np.ndarray, gender: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Render a face for each age, unevenly lit, one in four with black borders: float (n, 48, 48), about 0–255."""
 
+    def vary(low: float, high: float) -> np.ndarray:
+        """Sample a number for each face between two bounds, float32 (n, 1, 1)."""
+        return rng.uniform(low, high, (len(age), 1, 1)).astype(np.float32)
 
-def _render(age: np.ndarray, ethnicity: np.ndarray, gender: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Render a face for each age, float (n, 48, 48): grey values about 0–255, before light and crop."""
-    vary = _varier(len(age), rng)
     age, ethnicity, gender = (column[:, None, None].astype(np.float32) for column in (age, ethnicity, gender))
     child = np.exp(-age / 11)  # 1 at birth, 0.2 at 18
     wrinkled = np.sqrt(np.clip((age - 28) / 36, 0, 1))
     grey = np.clip((age - 32) / 32 + vary(-0.1, 0.1), 0, 1)
 
-    y, x = _grid()
+    y, x = np.mgrid[-1 : 1 : SIZE * 1j, -1 : 1 : SIZE * 1j].astype(np.float32)
     tilt, turn = vary(-0.15, 0.15), vary(-0.1, 0.1)
     across = (x - vary(-0.14, 0.14)) * np.cos(tilt) + (y - vary(-0.1, 0.1)) * np.sin(tilt)
     down = (y - vary(-0.14, 0.1)) * np.cos(tilt) - (x - vary(-0.1, 0.1)) * np.sin(tilt)
@@ -65,7 +62,8 @@ def _render(age: np.ndarray, ethnicity: np.ndarray, gender: np.ndarray, rng: np.
         distance = np.sqrt(((across - left) / wide) ** 2 + ((down - top) / high) ** 2)
         return np.clip(0.5 + (1 - distance) * np.minimum(wide, high) / edge, 0, 1)
 
-    canvas = _background(x, y, vary)
+    waves = sum(vary(4, 22) * np.sin(x * vary(-7, 7) + y * vary(-7, 7) + vary(0, 6)) for _ in range(3))
+    canvas = vary(40, 210) + waves
     hair_tone = vary(10, 50) + 8 * (ethnicity == 0) + grey * vary(160, 200)
     skin_tone = vary(130, 200) - 15 * (ethnicity == 1) - 6 * (ethnicity == 3)
 
@@ -107,29 +105,9 @@ def _render(age: np.ndarray, ethnicity: np.ndarray, gender: np.ndarray, rng: np.
 
     lines = np.clip(np.sin((down + 0.1 * across**2) * vary(45, 60)), 0, 1) * blob(0, -0.33, wide * 0.7, 0.17)
     paint(lines * 0.7 * wrinkled, skin_tone * 0.4)  # forehead
-    return canvas
 
-
-def _varier(count: int, rng: np.random.Generator) -> Callable[[float, float], np.ndarray]:
-    """A function that samples a number for each face between two bounds, float32 (count, 1, 1)."""
-    return lambda low, high: rng.uniform(low, high, (count, 1, 1)).astype(np.float32)
-
-
-def _grid() -> np.ndarray:
-    """Height and width, each from -1 to 1, of every pixel: float32 (2, 48, 48)."""
-    return np.mgrid[-1 : 1 : SIZE * 1j, -1 : 1 : SIZE * 1j].astype(np.float32)
-
-
-def _background(x: np.ndarray, y: np.ndarray, vary: Callable[[float, float], np.ndarray]) -> np.ndarray:
-    waves = sum(vary(4, 22) * np.sin(x * vary(-7, 7) + y * vary(-7, 7) + vary(0, 6)) for _ in range(3))
-    return vary(40, 210) + waves
-
-
-def _photograph(faces: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Uneven light on every face, and on one in four the black of a crop that reaches beyond its photograph."""
-    vary = _varier(len(faces), rng)
-    y, x = _grid()
-    lit = faces * vary(0.55, 1.2) * (1 + vary(-0.35, 0.35) * x + vary(-0.2, 0.2) * y)
+    # Uneven light, and in some photos the black of a crop that reaches beyond them.
+    lit = canvas * vary(0.55, 1.2) * (1 + vary(-0.35, 0.35) * x + vary(-0.2, 0.2) * y)
     angle, reach = vary(-0.6, 0.6), vary(0.75, 1.05)
     edge_x, edge_y = vary(-0.15, 0.15), vary(-0.15, 0.15)
     inside = np.abs(x * np.cos(angle) + y * np.sin(angle) - edge_x) < reach

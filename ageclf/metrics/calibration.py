@@ -58,8 +58,7 @@ def bin_sums(probabilities: np.ndarray, true: np.ndarray, resamples: Resamples) 
 
     The confidence is the highest probability; bin i holds confidences above i / BINS, up to (i + 1) / BINS.
     """
-    confidence = probabilities.max(axis=1)
-    right = probabilities.argmax(axis=1) == true
+    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == true
     bins = np.eye(BINS)[np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)]
     columns = np.stack([np.ones(len(true)), confidence, right], axis=1)
     return totals(bins[:, :, np.newaxis] * columns[:, np.newaxis], resamples)
@@ -84,8 +83,7 @@ def coverage_frame(probabilities: np.ndarray, true: np.ndarray, resamples: Resam
 
     Columns: coverage (share of the faces), threshold (lowest confidence among them), value, low, high.
     """
-    confidence = probabilities.max(axis=1)
-    right = probabilities.argmax(axis=1) == true
+    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == true
     coverage = np.arange(1.0, 0.05, -0.1).round(1)
     threshold = np.quantile(confidence, 1 - coverage)
     accuracy = means(right[:, np.newaxis], resamples, where=confidence[:, np.newaxis] >= threshold)

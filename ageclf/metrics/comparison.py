@@ -11,8 +11,6 @@ from ageclf.metrics.bootstrap import confusion_matrices, from_confusion, interva
 from ageclf.metrics.evaluation import HEADLINE, check_same_faces, predicted_groups
 from ageclf.run_folder import failures, read_results
 
-LOWER_IS_BETTER = ("ordinal_mae",)
-
 
 class Sweep(NamedTuple):
     """What `read_sweep` found below reports/."""
@@ -47,7 +45,7 @@ def read_sweep(name: str) -> Sweep:
             row["measures"] = metrics["measures"] | {key: before[key] for key in ("log_loss", "calibration_error")}
         if state == "done" and (path / "training.csv").exists():
             sweep.histories[configuration] = history = pd.read_csv(path / "training.csv", index_col="epoch")
-            row |= {"epochs": len(history), "best_epoch": int(history["val_loss"].fillna(np.inf).idxmin())}
+            row |= {"epochs": len(history), "best_epoch": int(history["val_loss"].idxmin())}
         sweep.configurations.append(row)
         sweep.failures.extend({"configuration": configuration, **failure} for failure in failed)
     check_same_faces(sweep.results, ("part", "split_seed", "edges"), ("face_id", "cluster", "group"))
@@ -62,17 +60,19 @@ def compare(sweep: Sweep, measure: str = "accuracy", n_resamples: int = 1000, se
     - `settings`, the levels of all axes but the seed: `mean` and `sd` (n - 1, None for one seed) over `seeds`.
     - `differences` of each setting from `baseline`, the first with a configuration that is done: see `difference`;
       `p_holm` is `p` adjusted for their number. Whatever the measure, p-values are of faces that are right or wrong.
-    - `effects`, a row for each level of each axis with several: `values` of configurations, and their `mean`.
 
     Raises ValueError for another measure.
     """
     if measure not in HEADLINE:
         raise ValueError(f"measure={measure!r}: expected one of {', '.join(HEADLINE)}")
-    _, metrics = next(iter(sweep.results.values()), (None, {}))
     values = {name: found["measures"][measure]["value"] for name, (_, found) in sweep.results.items()}
-    sign = 1 if measure in LOWER_IS_BETTER else -1
+    sign = 1 if measure == "ordinal_mae" else -1  # an error is best where it is lowest
     order = {name: sign * value for name, value in values.items() if value is not None}
-    settings = by_setting(sweep)
+    settings = {}  # the names of the configurations that are done, by setting, then by seed (None where none was given)
+    for row in sweep.configurations:
+        if row["state"] == "done":
+            settings.setdefault(row["setting"], {})[row["seed"]] = row["configuration"]
+    _, metrics = next(iter(sweep.results.values()), (None, {}))
     return {
         "sweep": sweep.run["run"],
         "data": sweep.run["data"],
@@ -87,57 +87,30 @@ def compare(sweep: Sweep, measure: str = "accuracy", n_resamples: int = 1000, se
             for setting, names in settings.items()
         ],
         "baseline": next(iter(settings), None),
-        "differences": _differences(sweep, measure, n_resamples, seed),
-        "effects": _effects(sweep.run, values),
+        "differences": _differences(sweep.results, settings, measure, n_resamples, seed),
     }
 
 
-def _differences(sweep: Sweep, measure: str, n_resamples: int, seed: int) -> list[dict]:
-    runs = {}
-    for setting, names in by_setting(sweep).items():
-        for training_seed, name in names.items():
-            predictions, metrics = sweep.results[name]
-            true, predicted = predictions["group"].to_numpy(), predicted_groups(predictions)
-            # Clusters and seed are the same for every configuration, and so are the resamples.
-            resamples = resample_clusters(predictions["cluster"].to_numpy(), n_resamples, seed)
-            confusion = confusion_matrices(true, predicted, len(metrics["groups"]), resamples)
-            runs.setdefault(setting, {})[training_seed] = predicted == true, from_confusion(confusion)[measure]
+def _differences(results: dict, settings: dict, measure: str, n_resamples: int, seed: int) -> list[dict]:
+    measured = {}
+    for name, (predictions, metrics) in results.items():
+        true, predicted = predictions["group"].to_numpy(), predicted_groups(predictions)
+        # Clusters and seed are the same for every configuration, and so are the resamples.
+        resamples = resample_clusters(predictions["cluster"].to_numpy(), n_resamples, seed)
+        confusion = confusion_matrices(true, predicted, len(metrics["groups"]), resamples)
+        measured[name] = predicted == true, from_confusion(confusion)[measure]
+    runs = {setting: {seed: measured[name] for seed, name in names.items()} for setting, names in settings.items()}
     rows = [{"setting": name, **difference(runs[name], next(iter(runs.values())))} for name in list(runs)[1:]]
     return [row | {"p_holm": p} for row, p in zip(rows, holm([row["p"] for row in rows]), strict=True)]
 
 
-def _effects(run: dict, values: dict[str, float | None]) -> list[dict]:
-    rows = []
-    for axis, levels in run["axes"].items():
-        for level in levels if axis != "seed" and len(levels) > 1 else []:
-            at_level = [value for name, value in values.items() if run["configurations"][name]["levels"][axis] == level]
-            rows.append({"axis": axis, "level": level, "values": at_level, "mean": spread(at_level)["mean"]})
-    return rows
-
-
-def describe(sweep: Sweep) -> str:
+def describe(compared: dict) -> str:
     """Return how many configurations are in each state, and which faces those that are done were measured on."""
-    states = [row["state"] for row in sweep.configurations]
+    states = [row["state"] for row in compared["configurations"]]
     counts = ", ".join(f"{states.count(state)} {state}" for state in ("done", "failed", "not run yet"))
-    data = "SYNTHETIC sample" if sweep.run["data"]["synthetic"] else sweep.run["data"]["name"]
-    faces = "there is nothing to compare"
-    for _, metrics in sweep.results.values():
-        faces = f"part {metrics['part']!r}: {metrics['n']:,} faces in {metrics['clusters']:,} clusters"
-    return f"configurations: {counts}; {data}, {faces}"
-
-
-def by_setting(sweep: Sweep) -> dict[str, dict]:
-    """Return the names of the configurations that are done, by setting and then by seed (None where none was given)."""
-    settings = {}
-    for row in sweep.configurations:
-        if row["state"] == "done":
-            settings.setdefault(row["setting"], {})[row["seed"]] = row["configuration"]
-    return settings
-
-
-def write_comparison(compared: dict) -> None:
-    """Write what `compare` returned as `comparison.json` into the sweep's folder."""
-    ageclf.write_json(ageclf.resolve(f"reports/{compared['sweep']}/comparison.json"), compared)
+    data = "SYNTHETIC sample" if compared["data"]["synthetic"] else compared["data"]["name"]
+    faces = "part {part!r}: {n:,} faces in {clusters:,} clusters" if compared["n"] else "there is nothing to compare"
+    return f"configurations: {counts}; {data}, {faces.format(**compared)}"
 
 
 def spread(values: list[float | None]) -> dict[str, float | None]:
@@ -188,8 +161,6 @@ def holm(p: list[float | None]) -> list[float | None]:
 
     Holm, "A simple sequentially rejective multiple test procedure", 1979; SciPy adjusts for false discovery rates only.
     """
-    tests = sorted((value, i) for i, value in enumerate(p) if value is not None)
-    adjusted, highest = [None] * len(p), 0.0
-    for done, (value, i) in enumerate(tests):
-        adjusted[i] = highest = max(highest, min(1.0, value * (len(tests) - done)))
-    return adjusted
+    tests = pd.Series(p, dtype=float).dropna().sort_values()
+    adjusted = (tests * np.arange(len(tests), 0, -1)).clip(upper=1).cummax()
+    return [adjusted.get(i) for i in range(len(p))]

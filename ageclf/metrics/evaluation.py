@@ -32,7 +32,7 @@ def choose_faces(
         raise ValueError(f"part={part!r}: expected one of {', '.join(PARTS)}, all")
     wanted = np.full(len(parts), True) if part == "all" else parts == part
     seen = wanted & face_ids.isin(training_faces or []).to_numpy() & (part != "train")
-    if not (wanted & ~seen).any():
+    if seen.all(where=wanted):
         raise ValueError(f"part={part!r}: no face that the network was not trained on; choose another part or data")
     return wanted & ~seen, None if training_faces is None else int(seen.sum())
 
@@ -69,32 +69,26 @@ def evaluate(
 ) -> dict:
     """Measure a predictions table: the measures of `metrics.json`, each with a 95 % percentile interval.
 
-    `baselines` are predicted groups, int (n,), of the same faces, by name; `group_ages` the mean age of each group in
-    training: `mae_years` is the mean distance of each age from their mean, weighted by probability. Probabilities are
-    measured as they are and scaled by `temperature`.
+    `baselines` are predicted groups, int (n,), of the same faces, by name, `most_frequent` among them; `group_ages`
+    the mean age of each group in training: `mae_years` is the mean distance of each age from their mean, weighted by
+    probability. Probabilities are measured as they are and scaled by `temperature`.
     """
     names, true, scores = group_names(edges), predictions["group"].to_numpy(), probabilities(predictions)
     predicted = {"network": scores.argmax(axis=1)} | baselines
     confusion = {name: confusion_matrices(true, groups, len(names), resamples) for name, groups in predicted.items()}
-    measured = {
-        name: {measure: interval(values) for measure, values in from_confusion(matrices).items()}
-        for name, matrices in confusion.items()
-    }
-    headline = {name: {measure: values[measure] for measure in HEADLINE} for name, values in measured.items()}
-    if "most_frequent" in baselines:
-        headline["most_frequent"] = {"group": names[baselines["most_frequent"][0]]} | headline["most_frequent"]
+    measured = {name: from_confusion(matrices) for name, matrices in confusion.items()}
+    headline = {name: {measure: interval(values[measure]) for measure in HEADLINE} for name, values in measured.items()}
+    headline["most_frequent"] = {"group": names[baselines["most_frequent"][0]]} | headline["most_frequent"]
     age_errors = np.abs(predictions["age"].to_numpy() - scores @ np.asarray(group_ages))
-    counts = confusion["network"][0].sum(axis=1).tolist()
+    per_group = {"group": names, "n": confusion["network"][0].sum(axis=1)}
+    per_group |= {key: interval(measured["network"][key]) for key in ("precision", "recall", "f1")}
     return {
         "n": len(predictions),
         "clusters": int(predictions["cluster"].nunique()),
         "groups": names,
         "edges": list(edges),
         "measures": headline.pop("network") | {"mae_years": interval(means(age_errors, resamples))},
-        "per_group": [
-            {"group": name, "n": n, **{key: measured["network"][key][i] for key in ("precision", "recall", "f1")}}
-            for i, (name, n) in enumerate(zip(names, counts, strict=True))
-        ],
+        "per_group": pd.DataFrame(per_group).to_dict("records"),
         "baselines": headline,
         "calibration": {
             "temperature": temperature,
@@ -124,11 +118,11 @@ def check_same_faces(results: dict[str, tuple], keys: tuple[str, ...], columns: 
     """
     for name, (predictions, metrics) in results.items():
         first, (expected, reference) = next(iter(results.items()))
-        same = {"data": metrics["data"]["sha256"] == reference["data"]["sha256"]}
-        same |= {key: metrics[key] == reference[key] for key in keys}
-        same |= {column: np.array_equal(predictions[column], expected[column]) for column in columns}
-        for key in (key for key, equal in same.items() if not equal):
-            raise ValueError(f"{name}: {key} differs from that of {first}; make both again on the same faces")
+        different = ["data"] if metrics["data"]["sha256"] != reference["data"]["sha256"] else []
+        different += [key for key in keys if metrics[key] != reference[key]]
+        different += [column for column in columns if not np.array_equal(predictions[column], expected[column])]
+        if different:
+            raise ValueError(f"{name}: {different[0]} differs from that of {first}; make both again on the same faces")
 
 
 def images_of(predictions: pd.DataFrame, faces: Faces) -> np.ndarray:
@@ -165,9 +159,8 @@ def baselines(
         predicted[strategy] = dummy.predict(images[chosen])
     others = train & ~chosen
     if len(np.unique(groups[others])) > 1:
-        features = thumbnails(images)
-        model = LogisticRegression(max_iter=300).fit(features[others], groups[others])
-        predicted["logistic"] = model.predict(features[chosen])
+        model = LogisticRegression(max_iter=300).fit(thumbnails(images[others]), groups[others])
+        predicted["logistic"] = model.predict(thumbnails(images[chosen]))
     return predicted
 
 

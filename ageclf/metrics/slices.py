@@ -22,8 +22,7 @@ def labels(predictions: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     for column, words in (("gender", GENDERS), ("ethnicity", ETHNICITIES)):
         table[column] = predictions[column].map(dict(enumerate(words))).fillna("unknown").astype(str)
     for column in ("black_edge", "brightness"):
-        rank = predictions[column].rank(method="average", pct=True)
-        table[column] = np.take(FIFTHS, np.clip(np.ceil(rank * 5).astype(int) - 1, 0, 4))
+        table[column] = pd.cut(predictions[column].rank(pct=True), np.linspace(0, 1, 6), labels=FIFTHS).astype(str)
     return table
 
 

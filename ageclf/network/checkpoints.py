@@ -1,6 +1,7 @@
-"""Checkpoints, and their provenance beside them. A file gives arrays alone: this project's code builds the network."""
+"""Checkpoints, and their provenance beside them. Arrays alone are read from a file: this project's code builds the
+network.
+"""
 
-import functools
 import io
 import json
 import re
@@ -16,13 +17,13 @@ from ageclf.faces.groups import REFERENCE_EDGES, group_names
 from ageclf.network import old_hdf5
 from ageclf.network.backend import keras
 from ageclf.network.hdf5 import MOST_TEXT, assign, find_arrays, is_hdf5, read_text, refusing
-from ageclf.network.model import build_network, flip_averaged
+from ageclf.network.model import build_network, mean_of_mirrored, with_mirror_images
 
 IN_KERAS = [(name, zipfile.ZIP_STORED) for name in ("config.json", "metadata.json", "model.weights.h5")]
-# What is used of a provenance: a type, in a list any number of one, in a tuple the least and the largest number.
-# All may be missing, or null, but for those that say what the network is.
-NETWORK = {"groups": [str], "edges": [(1, 1000)], "backbone": str, "image_size": int}
-KINDS = NETWORK | {
+# Values that are used of a provenance: a type, a list of any number of one, or a tuple of smallest and largest number.
+# All may be missing, or null, but for those that describe the network.
+REQUIRED = {"groups": [str], "edges": [(1, 1000)], "backbone": str, "image_size": int}
+KINDS = REQUIRED | {
     **{"flip_average": bool, "include_preprocessing": bool, "temperature": (0.01, 100), "threshold": (0, 1)},
     **{"run": str, "data": dict, "weights": str, "sha256": str, "epoch": (0, 1e6), "seed": (0, 2**63)},
     **{"training_faces": [str], "training_counts": [(0, 1e9)], "group_ages": [(0, 1000)], "val_loss": (0, 1e9)},
@@ -30,48 +31,46 @@ KINDS = NETWORK | {
 
 
 def save_checkpoint(model: keras.Model, path: str | Path, provenance: dict) -> None:
-    """Write `path` (.keras: network and weights) and the .json beside it, each aside and then renamed.
+    """Write `path` (.keras: network and weights) and the .json beside it, each under another name and then renamed.
 
     `provenance` is what a reader of the weights must know: groups, data, split, hashes of the training
-    faces. The .json also gets the `sha256` of the .keras, which tells whether the two belong together. No
+    faces. The .json also gets the `sha256` of the .keras, which shows whether the two belong together. No
     optimizer state is stored: that belongs to a training run, not to a checkpoint. A network that was trained in mixed
-    precision answers in float32 from here on: its weights have always been that. `load_checkpoint` reads what
-    `build_network` built, `flip_averaged` or not, when the provenance says so.
+    precision predicts in float32 once it is saved: its weights have always been that. `load_checkpoint` reads what
+    `build_network` built, `flip_averaged` or not, when the provenance describes it.
     """
     path = Path(path)
-    described = json.loads(model.to_json().replace("mixed_bfloat16", "float32"))
-    described.pop("compile_config", None)  # what an optimizer's state would come with
-    bare = keras.saving.deserialize_keras_object(described)
+    description = json.loads(model.to_json().replace("mixed_bfloat16", "float32"))
+    bare = keras.saving.deserialize_keras_object(description | {"compile_config": None})  # else with an optimizer
     bare.set_weights(model.get_weights())
     ageclf.atomic_write(path, bare.save)
-    text = json.dumps(provenance | {"sha256": ageclf.sha256(path)}, indent=1, ensure_ascii=False)
-    ageclf.write_text(path.with_suffix(".json"), text)
+    ageclf.write_text(path.with_suffix(ageclf.PROVENANCE), _json(provenance | {"sha256": ageclf.sha256(path)}))
 
 
-def amend_checkpoint(path: str | Path, **known: object) -> None:
-    """Add what became known of a checkpoint later, such as its temperature, to the .json beside it."""
-    beside = Path(path).with_suffix(".json")
-    text = json.dumps(json.loads(beside.read_text(encoding="utf-8")) | known, indent=1, ensure_ascii=False)
-    ageclf.write_text(beside, text)
+def amend_checkpoint(path: str | Path, **metadata: object) -> None:
+    """Add metadata that was measured later, such as the temperature, to the .json beside a checkpoint."""
+    beside = Path(path).with_suffix(ageclf.PROVENANCE)
+    ageclf.write_text(beside, _json(json.loads(beside.read_text(encoding="utf-8")) | metadata))
 
 
-def load_model(path: str | Path) -> keras.Model:
-    """Return the network of `load_checkpoint` alone."""
-    return load_checkpoint(path)[0]
+def _json(metadata: dict) -> str:
+    return json.dumps(metadata, indent=1, ensure_ascii=False)
 
 
 def load_checkpoint(path: str | Path) -> tuple[keras.Model, dict]:
-    """Read a checkpoint: float (n, 48, 48, 1) in 0–255 to probabilities, float32 (n, groups); and its provenance.
+    """Read a network, float (n, 48, 48, 1) in 0–255 to probabilities, float32 (n, groups), and its metadata.
 
-    The file is a .keras, or a whole network that Keras 2 saved as HDF5 (see `old_hdf5.load`); its first bytes say
-    which. Arrays alone are taken from it. The network is built, without augmentation, as a few checked values of the
-    .json say. An HDF5 file may come without one: then what cannot be known of it is None, the training faces too.
+    The file is a .keras, or a whole network that Keras 2 saved as HDF5 (see `old_hdf5.load`); its first bytes decide.
+    Arrays alone are taken from it. The network is built, without augmentation, from a few checked values of the .json.
+    The metadata are those of the .json and the file's `sha256`. An HDF5 file may come without a .json: then metadata
+    that the file does not show are None, the training faces too.
 
     Raises FileNotFoundError when the file, or the .json of a .keras, is missing; ValueError, with the reason and the
     remedy, when one is damaged or holds anything else, or the two do not belong together.
     """
     path = Path(path)
-    beside, missing = path.with_suffix(".json"), "no such checkpoint file; run 04_training first, or name another"
+    beside = path.with_suffix(ageclf.PROVENANCE)
+    missing = "no such checkpoint file; run 04_training first, or name another"
     if not path.is_file():
         raise FileNotFoundError(f"{path}: {missing}")
     in_file = path, "not a checkpoint", "get the file again, train again, or name another"
@@ -81,42 +80,42 @@ def load_checkpoint(path: str | Path) -> tuple[keras.Model, dict]:
     if not old and not beside.exists():
         raise FileNotFoundError(f"{beside}: {missing}")
     digest, model = ageclf.sha256(path), old
-    known = {"sha256": digest} | (_what_can_be_known(path, old) if old else {})
+    metadata = {"sha256": digest} | (_defaults(path, old) if old else {})
     if beside.exists():
         with refusing(beside, "not a checkpoint's provenance", "train again, or name another", MOST_TEXT):
-            known = _add_checked(known, beside.read_text(encoding="utf-8"))
-            model = old or _build(known)
-    if known["sha256"] != digest:
-        apart = f"{path} has another SHA-256 than {beside.name} says (was a training stopped between the two?)"
-        raise ValueError(f"{apart}; train on, or name another checkpoint")
+            metadata = _add_checked(metadata, json.loads(beside.read_text(encoding="utf-8")))
+            model = old or _build(metadata)
+    if metadata["sha256"] != digest:
+        mismatch = f"{path} has another SHA-256 than {beside.name} says (was a training stopped between the two?)"
+        raise ValueError(f"{mismatch}; resume the training, or name another checkpoint")
     if not old:
         with refusing(*in_file):
             _assign(model, content)
-    return model, known
+    return model, metadata
 
 
 def _read_arrays(path: Path) -> bytes:
-    """Return the HDF5 file in a .keras. Raises ValueError unless it holds what Keras 3 puts there, nothing packed."""
+    """Return the HDF5 file in a .keras. Raises ValueError unless that holds what Keras 3 puts there, uncompressed."""
     with zipfile.ZipFile(path) as archive:
         if sorted((file.filename, file.compress_type) for file in archive.infolist()) != IN_KERAS:
-            raise ValueError("it holds other files than Keras puts there, or packed ones")
+            raise ValueError("it holds other files than Keras puts there, or compressed ones")
         if b'"keras_version": "2.' in archive.read("metadata.json"):
             raise ValueError("Keras 2 saved it; save it there with save_format='h5', and name that file")
         return archive.read("model.weights.h5")
 
 
-def _add_checked(known: dict, text: str) -> dict:
-    """Return what is known, and what the .json says. Raises ValueError, with the key, for what cannot be."""
-    old, known = known, known | json.loads(text)
+def _add_checked(defaults: dict, recorded: dict) -> dict:
+    """Return the defaults with what the .json holds. Raises ValueError, with the key, for an invalid value."""
+    metadata = defaults | recorded
     for key, kind in KINDS.items():
-        value = known.get(key)
-        if not _fits(value, kind) and (value is not None or key in NETWORK):
-            raise ValueError(f"{key} is {value!r:.60}, which cannot be")
-    json.dumps(known, allow_nan=False)
-    lists = (known["groups"], old.get("groups"), known.get("training_counts"), known.get("group_ages"))
-    if known["groups"] != group_names(known["edges"]) or len({len(one) for one in lists if one}) > 1:
-        raise ValueError(f"groups is {known['groups']!r:.60}, and edges, training_counts or group_ages of others")
-    return known
+        value = metadata.get(key)
+        if not _fits(value, kind) and (value is not None or key in REQUIRED):
+            raise ValueError(f"{key} is invalid: {value!r:.60}")
+    json.dumps(metadata, allow_nan=False)
+    lists = (metadata["groups"], defaults.get("groups"), metadata.get("training_counts"), metadata.get("group_ages"))
+    if metadata["groups"] != group_names(metadata["edges"]) or len({len(one) for one in lists if one}) > 1:
+        raise ValueError(f"groups is {metadata['groups']!r:.60}, and edges, training_counts or group_ages of others")
+    return metadata
 
 
 def _fits(value: object, kind: type | list | tuple) -> bool:
@@ -127,29 +126,31 @@ def _fits(value: object, kind: type | list | tuple) -> bool:
     return type(value) is kind and (kind is not str or value.isprintable())
 
 
-def _build(known: dict) -> keras.Model:
-    own = known.get("include_preprocessing") is not False
-    place = keras.layers.Identity(name="augmentation") if known.get("flip_average") else None
-    model = build_network(known["backbone"], known["image_size"], len(known["groups"]), "none", place, own)
-    return flip_averaged(model) if place else model
+def _build(metadata: dict) -> keras.Model:
+    network = metadata["backbone"], metadata["image_size"], len(metadata["groups"])
+    own = metadata.get("include_preprocessing") is not False
+    if not metadata.get("flip_average"):
+        return build_network(*network, include_preprocessing=own)
+    return mean_of_mirrored(build_network(*network, augment=with_mirror_images, include_preprocessing=own))
 
 
 def _assign(model: keras.Model, content: bytes) -> None:
-    """Give a network the arrays in a .keras, known by the name of their layer and their number in it."""
+    """Assign the arrays in a .keras to a network, by the name of their layer and their number in it."""
     body = model.get_layer("backbone")
     parts = [layer for layer in (*model.layers, *body.layers) if layer is not body]
     variables = {f"{part.name}/{i}": variable for part in parts for i, variable in enumerate(part.weights)}
     with h5py.File(io.BytesIO(content), "r") as file:
         arrays = find_arrays(file).items()
         names = {read_text(file[f"layers/{layer}/vars"], "name") for layer in file["layers"]} - {"augmentation"}
-        if names != {layer.name for layer in model.layers}:  # some have no arrays, and change the answers
+        if names != {layer.name for layer in model.layers}:  # some have no arrays, and change the predictions
             raise ValueError("it has other layers than the network that the .json describes")
         assign(variables, ((f"{read_text(array.parent, 'name')}/{at.split('/')[-1]}", array) for at, array in arrays))
     for part in (model, body, *parts):
         part.dtype_policy = "float32"  # whatever a training before it has set
 
 
-def _what_can_be_known(path: Path, model: keras.Model) -> dict:
+def _defaults(path: Path, model: keras.Model) -> dict:
+    """Return the metadata that an old HDF5 file shows, and None for the others."""
     unknown = ("data", "split_seed", "seed", "epoch", "val_loss", "val_accuracy", "training_counts", "training_faces")
     size = model.get_layer("backbone").input_shape[1]
     network = {"backbone": model.name.removeprefix("age_groups_"), "image_size": size, "weights": "unknown"}
@@ -165,9 +166,9 @@ def find_checkpoint(checkpoint: str, run: str) -> Path:
     """
     if checkpoint != "auto":
         return ageclf.resolve(checkpoint)
-    own = ageclf.resolve(f"checkpoint/{run}.keras")
+    own = ageclf.resolve(f"checkpoint/{run}{ageclf.NETWORK}")
     folders = {own.parent, ageclf.CHECKOUT / "checkpoint"}
-    shipped = [path for folder in folders for path in folder.glob("ckpt-*") if path.suffix in (".keras", ".h5")]
+    shipped = [path for folder in folders for path in folder.glob("ckpt-*") if path.suffix in ageclf.NETWORKS]
     shipped.sort(key=lambda path: ([int(number) for number in re.findall(r"\d+", path.stem)], path.name))
     found = [path for path in (own, *reversed(shipped)) if path.is_file()]
     if not found:
@@ -178,22 +179,22 @@ def find_checkpoint(checkpoint: str, run: str) -> Path:
 def export_saved_model(checkpoint: Path, folder: Path) -> None:
     """Write a checkpoint as a TensorFlow SavedModel, with its provenance in `provenance.json`.
 
-    Its `serve`, and its default signature, take float32 (n, 48, 48, 1) in 0–255 and give what `predict` does.
-    `folder` is written aside and renamed; an older SavedModel of that name is replaced. Raises ValueError for a
-    folder that is anything else, and what `load_checkpoint` raises.
+    Its `serve`, and its default signature, take float32 (n, 48, 48, 1) in 0–255 and return what `predict` does.
+    `folder` is written under another name and renamed; an older SavedModel of that name is replaced. Raises
+    ValueError for a folder that is anything else, and what `load_checkpoint` raises.
     """
     if folder.exists() and not (folder / "saved_model.pb").is_file():
-        raise ValueError(f"{folder} is there and is no SavedModel; remove or rename it")
-    model, known = load_checkpoint(checkpoint)
+        raise ValueError(f"{folder} exists and is no SavedModel; remove or rename it")
+    model, metadata = load_checkpoint(checkpoint)
     archive = keras.export.ExportArchive()
     archive.track(model)
+    faces = keras.InputSpec(shape=(None, SIZE, SIZE, 1), dtype="float32")
     # Not `model.export`: that calls the network as if in training.
-    serve = functools.partial(model.__call__, training=False)
-    archive.add_endpoint("serve", serve, [keras.InputSpec(shape=(None, SIZE, SIZE, 1), dtype="float32")])
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as aside:
-        new, old = Path(aside, "new"), Path(aside, "old")
+    archive.add_endpoint("serve", lambda x: model(x, training=False), [faces])
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as partial:
+        new = Path(partial, "new")
         archive.write_out(new, verbose=False)
-        (new / "provenance.json").write_text(json.dumps(known, indent=1, ensure_ascii=False), encoding="utf-8")
+        ageclf.write_text(new / "provenance.json", _json(metadata))
         if folder.exists():
-            folder.rename(old)
+            folder.rename(Path(partial, "old"))
         new.rename(folder)

@@ -1,4 +1,4 @@
-"""Arrays out of HDF5 files, whoever wrote them, and nothing else that such a file can ask for; weights of backbones."""
+"""Arrays out of HDF5 files, whoever wrote them, and nothing else that such a file can make HDF5 do."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -10,12 +10,12 @@ from ageclf.network.backend import keras
 
 PLAIN = (h5py.h5d.COMPACT, h5py.h5d.CONTIGUOUS)  # layouts of arrays whose values lie in the file as they are
 MOST = 2**31  # bytes of a file: EfficientNetV2L with the moments of its optimizer has 1.4 GB
-MOST_TEXT = 2**25  # bytes of JSON: the hashes of 1.6 million faces; the longest description has 1 MB
+MOST_TEXT = 2**25  # bytes of JSON: the hashes of 1.6 million faces; the longest configuration of a network has 1 MB
 
 
 @contextmanager
 def refusing(path: Path, what: str, remedy: str, most: int = MOST) -> Iterator[None]:
-    """Turn whatever a damaged or hostile file leads to into a ValueError of one sentence about `path`."""
+    """Turn any error that a damaged or hostile file causes into a ValueError of one sentence about `path`."""
     try:
         if not path.is_file() or path.stat().st_size > most:  # a pipe, or a device that never ends
             raise ValueError(f"it is no regular file of up to {most / 2**20:g} MiB")
@@ -28,7 +28,7 @@ def refusing(path: Path, what: str, remedy: str, most: int = MOST) -> Iterator[N
 
 
 def is_hdf5(path: Path) -> bool:
-    """Tell HDF5 from .keras (a zip archive) by its first bytes. Raises ValueError for anything else."""
+    """Distinguish HDF5 from .keras (a zip archive) by its first bytes. Raises ValueError for anything else."""
     with path.open("rb") as file:
         start = file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n")
     if not start.startswith((b"\x89HDF", b"PK")):
@@ -40,7 +40,7 @@ def is_hdf5(path: Path) -> bool:
 def find_arrays(file: h5py.File) -> dict[str, h5py.Dataset]:
     """Find all arrays of a file, by their path in it.
 
-    Raises ValueError, with the path, for whatever leads out of the file, in a circle, or to more than the file holds:
+    Raises ValueError, with the path, for anything that leads out of the file, in a circle, or to more than it holds:
     links that are not hard, a second name of anything, values that lie elsewhere, are computed or are compressed.
     """
     found, seen, groups = {}, {h5py.h5o.get_info(file.id).addr}, [("", file)]
@@ -51,7 +51,7 @@ def find_arrays(file: h5py.File) -> dict[str, h5py.Dataset]:
             hard = "/" not in name and isinstance(group.get(name, getlink=True), h5py.HardLink)
             part = group[name] if hard and len(path) < 1000 else None
             address = part and h5py.h5o.get_info(part.id).addr
-            # Nobody asks for a shape before this: that would open the files that some arrays are computed from.
+            # No shape may be read before this: that would open the files that some arrays are computed from.
             inside = isinstance(part, h5py.Dataset) and part.id.get_create_plist().get_layout() in PLAIN
             plain = inside and not part.external
             if address in seen or not (plain or isinstance(part, h5py.Group)):
@@ -73,13 +73,13 @@ def read_text(part: h5py.Group, name: str) -> str | bytes:
 
 
 def assign(variables: dict[str, keras.Variable], arrays: Iterable[tuple[str, h5py.Dataset]]) -> None:
-    """Give variables, by name, the arrays that go by the same names.
+    """Assign to variables, by name, the arrays of the same names.
 
     Raises ValueError unless each array fits one of them in shape, is whole and of floats, and none is missing.
     """
-    waiting = dict(variables)
+    missing = dict(variables)
     for name, array in arrays:
-        variable = waiting.pop(name, None)
+        variable = missing.pop(name, None)
         if variable is None:
             raise ValueError(f"the array {array.name} belongs to no layer of the network")
         if array.shape != tuple(variable.shape):
@@ -87,5 +87,5 @@ def assign(variables: dict[str, keras.Variable], arrays: Iterable[tuple[str, h5p
         if array.dtype.kind != "f" or array.id.get_storage_size() != array.nbytes:
             raise ValueError(f"the array {array.name} is of {array.dtype}, not of floats, or not whole")
         variable.assign(array[()])
-    if waiting:
-        raise ValueError(f"the array {min(waiting)} is missing")
+    if missing:
+        raise ValueError(f"the array {min(missing)} is missing")

@@ -1,8 +1,8 @@
 """The network, as one functional Keras model: raw 48×48×1 grey values in, probabilities of the groups out.
 
-Augmentation, resizing, RGB and rescaling are layers inside it, so that training, evaluation and a stranger's
-script cannot differ. Outside `fit` and `predict`, call it with `training=False`: some preprocessing layers
-switch themselves, and every layer after them, to training mode when nothing is said.
+Augmentation, resizing, RGB and rescaling are layers inside it, so that training, evaluation and other people's
+scripts cannot differ. Outside `fit` and `predict`, call it with `training=False`: without that argument some
+preprocessing layers switch themselves, and every layer after them, to training mode.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,14 +12,15 @@ import pandas as pd
 from scipy.special import ndtr
 
 from ageclf.faces.csv_table import SIZE
-from ageclf.network.backend import keras, let_jax_compile
+from ageclf.network.backend import keras
 from ageclf.network.pretrained import load_backbone_weights
 
 layers = keras.layers
-
+Targets = np.ndarray | dict[str, np.ndarray]  # of the groups, or of each output by its name
 
 BACKBONES = ("small", *(f"EfficientNetV2{size}" for size in ("B0", "B1", "B2", "B3", "S", "M", "L")))
 IMAGE_SIZES = range(8, 513)  # pixels a side inside the network
+N_AGES = 117  # years 0 to 115, and all above
 
 
 def augmentation(
@@ -32,8 +33,8 @@ def augmentation(
 ) -> keras.Model:
     """Random changes of grey pictures, float (n, 48, 48, 1) in 0–255 to the same; they act in training only.
 
-    `brightness` is the largest shift as a share of 255, `translation` as a share of the picture's side,
-    `rotation` as a share of a full turn. A strength of zero leaves its layer out. Brightness comes before the
+    `brightness` is the largest change as a fraction of 255, `translation` as a fraction of the picture's side,
+    `rotation` as a fraction of a full turn. A strength of zero leaves its layer out. Brightness comes before the
     moves: what a move uncovers is filled with black (0), and stays black. With `whole_pixels`, shifts are rounded,
     and blur nothing.
     """
@@ -45,14 +46,17 @@ def augmentation(
     if brightness:
         x = layers.RandomBrightness(brightness, (0, 255), **exact, seed=seed + 1, name="brightness")(x)
     if translation:
-        between = "nearest" if whole_pixels else "bilinear"
-        shift = layers.RandomTranslation(
-            translation, translation, interpolation=between, **black, seed=seed + 2, name="translation"
-        )
-        x = shift(x)
+        shift = {"interpolation": "nearest" if whole_pixels else "bilinear", "name": "translation", **black}
+        x = layers.RandomTranslation(translation, translation, **shift, seed=seed + 2)(x)
     if rotation:
         x = layers.RandomRotation(rotation, **black, seed=seed + 3, name="rotation")(x)
-    return let_jax_compile(keras.Model(inputs, x, name="augmentation"))
+    model = keras.Model(inputs, x, name="augmentation")
+    if keras.backend.backend() == "jax":
+        # Random moves report that they cannot be compiled, which is true of TensorFlow's XLA alone; where one layer
+        # of a network reports that, JAX executes each operation of each step on its own.
+        for layer in model.layers:
+            layer.supports_jit = True
+    return model
 
 
 def build_network(
@@ -60,26 +64,26 @@ def build_network(
     image_size: int = 48,
     n_groups: int = 6,
     weights: str = "none",
-    augment: keras.Layer | None = None,
+    augment: Callable | None = None,
     include_preprocessing: bool = True,
 ) -> keras.Model:
     """Build the classifier: grey values 0–255, (n, 48, 48, 1), to probabilities, float32 (n, n_groups).
 
     `backbone` is one of `BACKBONES`; `weights` is `none` (random), `imagenet`, or the path of a Keras
-    `…_notop.h5` file for the same backbone. Head: global average pooling, dense 256 with ReLU, dropout 0.3,
-    dense softmax. The backbone is the layer named `backbone`. Without `include_preprocessing`, B0–B3 get values in
-    [-1, 1] as the others do.
+    `…_notop.h5` file for the same backbone. `augment` is a layer, or anything else that turns a batch into a batch.
+    Head: global average pooling, dense 256 with ReLU, dropout 0.3, dense softmax. The backbone is the layer named
+    `backbone`. Without `include_preprocessing`, B0–B3 get values in [-1, 1] as the others do.
 
     Raises ValueError for an unknown backbone, an `image_size` out of `IMAGE_SIZES`, or weights that do not fit;
-    FileNotFoundError where the weights cannot be had.
+    FileNotFoundError where there are no such weights.
     """
     if backbone not in BACKBONES:
         raise ValueError(f"backbone={backbone!r}: expected one of {', '.join(BACKBONES)}")
     if image_size not in IMAGE_SIZES:
         raise ValueError(f"image_size={image_size!r}: expected {IMAGE_SIZES[0]} to {IMAGE_SIZES[-1]}")
-    inputs = keras.Input((48, 48, 1), name="grey")
+    inputs = keras.Input((SIZE, SIZE, 1), name="grey")
     x = inputs if augment is None else augment(inputs)
-    if image_size != 48:
+    if image_size != SIZE:
         x = layers.Resizing(image_size, image_size, name="resize")(x)
     if backbone != "small":
         x = layers.Concatenate(name="rgb")([x, x, x])
@@ -88,7 +92,7 @@ def build_network(
     if not own_rescaling:
         x = layers.Rescaling(1 / 127.5, offset=-1, name="rescale")(x)
     if backbone == "small":
-        body = small_backbone(image_size)
+        body = _small_backbone(image_size)
     else:
         settings = {"include_top": False, "weights": None, "include_preprocessing": own_rescaling}
         body = getattr(keras.applications, backbone)(input_shape=(image_size, image_size, 3), **settings)
@@ -109,15 +113,24 @@ def without_augmentation(network: keras.Model) -> keras.Model:
 
 
 def flip_averaged(network: keras.Model) -> keras.Model:
-    """Return a network of the same layers, without `augmentation`, whose answer is the mean over face and mirror image.
+    """Return a network of the same layers, without `augmentation`, that predicts the mean over face and mirror image.
 
-    Both go through the layers as one batch, so that these stand in it as in any other. Raises ValueError for a network
-    that has no layer `augmentation`, in whose place they go in.
+    Both pass through the layers as one batch, so that each layer occurs once in it as in any other network. Raises
+    ValueError for a network that has no layer `augmentation`, in whose place mirror images are added.
     """
     network.get_layer("augmentation")
-    both = _instead_of_augmentation(network, lambda x: keras.ops.concatenate([x, keras.ops.flip(x, axis=2)]))
-    pairs = keras.ops.reshape(both.output, (2, -1, both.output.shape[-1]))
-    return keras.Model(both.input, keras.ops.mean(pairs, axis=0), name=network.name)
+    return mean_of_mirrored(_instead_of_augmentation(network, with_mirror_images))
+
+
+def with_mirror_images(x):
+    """Append to a batch of pictures (n, height, width, channels) their mirror images."""
+    return keras.ops.concatenate([x, keras.ops.flip(x, axis=2)])
+
+
+def mean_of_mirrored(network: keras.Model) -> keras.Model:
+    """Return a network that predicts the mean over face and mirror image, from one built `with_mirror_images`."""
+    pairs = keras.ops.reshape(network.output, (2, -1, network.output.shape[-1]))
+    return keras.Model(network.input, keras.ops.mean(pairs, axis=0), name=network.name)
 
 
 def _instead_of_augmentation(network: keras.Model, change: Callable) -> keras.Model:
@@ -128,10 +141,10 @@ def _instead_of_augmentation(network: keras.Model, change: Callable) -> keras.Mo
 
 
 def with_auxiliary_outputs(network: keras.Model) -> keras.Model:
-    """Return a network of the same layers that tells more: a dictionary with probabilities of the groups
+    """Return a network of the same layers with more outputs: a dictionary with probabilities of the groups
     (`probabilities`), of each age in years (`ages`, float32 (n, N_AGES)), and of male and female (`gender`).
 
-    What tells the groups learns more from each face that way (Caruana, "Multitask learning", 1997).
+    The layers that all outputs share learn more from each face that way (Caruana, "Multitask learning", 1997).
     """
     features = network.get_layer("dropout").output
     further = {
@@ -152,7 +165,7 @@ def losses(network: keras.Model, auxiliary: float) -> dict:
     }
 
 
-def small_backbone(image_size: int = SIZE) -> keras.Model:
+def _small_backbone(image_size: int) -> keras.Model:
     """A plain residual network for two cores: rescaled grey (n, size, size, 1) to features (n, size/8, size/8, 192).
 
     Stem of 32 channels with stride 2, then stages of 48, 96 and 192 channels with two basic blocks each
@@ -177,21 +190,11 @@ def _residual_block(x, width: int, stride: int, name: str):
 
 
 def _convolution(x, width: int, name: str, size: int = 3, stride: int = 1, relu: bool = True):
-    x = layers.Conv2D(
-        width,
-        size,
-        stride,
-        padding="same",
-        use_bias=False,
-        kernel_initializer="he_normal",
-        name=f"{name}_conv",
-    )(x)
+    settings = {"padding": "same", "use_bias": False, "kernel_initializer": "he_normal"}
+    x = layers.Conv2D(width, size, stride, **settings, name=f"{name}_conv")(x)
     # Momentum 0.9: with Keras' 0.99 the averages are still far off after the few steps of a run on the sample.
     x = layers.BatchNormalization(momentum=0.9, name=f"{name}_norm")(x)
     return layers.ReLU(name=f"{name}_relu")(x) if relu else x
-
-
-N_AGES = 117  # years 0 to 115, and all above
 
 
 def soft_targets(ages: np.ndarray, edges: Sequence[int], width: float = 0.0) -> np.ndarray:
@@ -199,16 +202,14 @@ def soft_targets(ages: np.ndarray, edges: Sequence[int], width: float = 0.0) -> 
 
     An age is taken as uncertain, normally distributed about the middle of its year with a standard deviation of
     `width` years; each row adds up to 1. With 0, or less than a tenth of a year, targets are one-hot. Geng, "Label
-    distribution learning", 2016, with the shares of single years summed over groups.
+    distribution learning", 2016, with the probabilities of single years summed over groups.
     """
     distances = np.asarray(edges) - np.asarray(ages, dtype=float)[:, np.newaxis] - 0.5
     younger = ndtr(distances / max(width, 1e-3))
     return np.diff(younger, axis=1, prepend=0.0, append=1.0).astype(np.float32)
 
 
-def targets(
-    table: pd.DataFrame, edges: Sequence[int], width: float = 0.0, auxiliary: bool = False
-) -> np.ndarray | dict[str, np.ndarray]:
+def targets(table: pd.DataFrame, edges: Sequence[int], width: float = 0.0, auxiliary: bool = False) -> Targets:
     """Return the targets of the faces of `Faces.table`, as `training.fit` takes them.
 
     They are `soft_targets` of the groups, and with `auxiliary` those of all outputs of `model.with_auxiliary_outputs`,

@@ -14,7 +14,7 @@ def load_backbone_weights(body: keras.Model, backbone: str, weights: str) -> Non
     """Load weights into a backbone, in place: `none` leaves it random, else `imagenet` or an HDF5 file's path.
 
     ImageNet weights come from Keras' own cache, or are fetched into it. Nothing falls back to random weights:
-    raises FileNotFoundError, with the file's name and place, where the weights cannot be had; ValueError, with the
+    raises FileNotFoundError, with the file's name and place, where there are no such weights; ValueError, with the
     reason and the remedy, for a file that is damaged or does not fit.
     """
     if weights == "none":
@@ -26,7 +26,7 @@ def load_backbone_weights(body: keras.Model, backbone: str, weights: str) -> Non
         raise FileNotFoundError(f"{path}: no such file; weights is 'none', 'imagenet' or a …_notop.h5 file")
     again = "get the file again, or use weights='none' (random weights)"
     with refusing(path, f"not the weights of {backbone} without its top", again):
-        is_hdf5(path)  # else HDF5 says less of what it is
+        is_hdf5(path)  # whose errors name what the file is; those of HDF5 do not
         with h5py.File(path, "r") as file:
             arrays = find_arrays(file)
             # By order, as Keras does it: layers, and the arrays of each.
@@ -47,8 +47,6 @@ def _imagenet_file(backbone: str) -> Path:
             getattr(keras.applications, backbone)(include_top=False, weights="imagenet")
         except Exception as error:
             path.unlink(missing_ok=True)
-            raise FileNotFoundError(
-                f"weights='imagenet' needs {name}, which is not in Keras' cache and could not be fetched. "
-                f"Put it at {path}, or use weights='none' (random weights)."
-            ) from error
+            missing = f"weights='imagenet' needs {name}, which is not in Keras' cache and could not be fetched"
+            raise FileNotFoundError(f"{missing}; put it at {path}, or use weights='none' (random weights)") from error
     return path

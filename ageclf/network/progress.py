@@ -1,6 +1,7 @@
-"""How far a training has come: its history, its best network, and the state from which a stopped one goes on."""
+"""Progress of a training: its history, its best network, and the state from which a stopped one resumes."""
 
 import json
+import reprlib
 from pathlib import Path
 
 import numpy as np
@@ -10,32 +11,29 @@ import ageclf
 from ageclf.network.backend import keras
 from ageclf.network.checkpoints import save_checkpoint
 
-# A training that goes on with other code than it was begun with has a result that nothing explains.
+# A training that is resumed with other code than it was started with has a result that nothing explains.
 SOURCES = sorted(Path(__file__).parent.glob("*.py"))
-
-
 IGNORED = ("commit", "data.name")  # another commit with the same sources, or a file that was moved, changes nothing
 
 
 class Progress(keras.callbacks.Callback):
-    """Takes a training up where it was stopped, and brings it to the disk after every epoch.
+    """Resumes a training where it was stopped, and saves it after every epoch.
 
-    First goes the network to `checkpoint`, when its validation loss is the lowest so far; then the history to
+    First the network is saved to `checkpoint`, when its validation loss is the lowest so far; then the history to
     `log`, a CSV with a row an epoch: epoch (from 1), accuracy, loss, val_accuracy, val_loss, learning_rate. Last
-    comes the state, beside the checkpoint: whatever happens before that, the epoch is done again, to the same end.
+    comes the state, beside the checkpoint: whatever happens before that, the epoch is repeated, with the same result.
 
-    `kept` is the network that goes to the checkpoint when it is not the one that is trained, whose weights it shares.
-    `history` is that of the state, empty when there is none. `provenance`, which ends up in the checkpoint's
-    .json, must hold all that the training depends on. Raises ValueError for a state that was begun with anything
-    else, or cannot be read.
+    `inference_model` is the network that is saved to the checkpoint when it is not the one that is trained, whose
+    weights it shares. `history` is that of the state, empty when there is none. `provenance`, which is saved in the
+    checkpoint's .json, must hold all that the training depends on. Raises ValueError for a state that was started with
+    anything else, or cannot be read.
     """
 
-    def __init__(self, checkpoint: Path, log: Path, provenance: dict, kept: keras.Model | None = None):
+    def __init__(self, checkpoint: Path, log: Path, provenance: dict, inference_model: keras.Model | None = None):
         super().__init__()
-        self.checkpoint, self.log, self.provenance, self.kept = checkpoint, log, provenance, kept
-        self.state = checkpoint.with_suffix(ageclf.STATE)
-        sources = {path.name: ageclf.sha256(path) for path in SOURCES}
-        self.begun_with = _flat(provenance | {"source": sources})
+        self.checkpoint, self.log, self.provenance = checkpoint, log, provenance
+        self.inference_model, self.state = inference_model, checkpoint.with_suffix(ageclf.STATE)
+        self.settings = _flat(provenance | {"source": {path.name: ageclf.sha256(path) for path in SOURCES}})
         for path in (checkpoint, checkpoint.with_suffix(ageclf.PROVENANCE), self.state):
             ageclf.remove_partial(path)
         self.read()
@@ -46,35 +44,30 @@ class Progress(keras.callbacks.Callback):
         if not (self.state.exists() and self.checkpoint.exists()):
             self.log.unlink(missing_ok=True)
             return
-        known = json.loads(str(self._stored(["known"])[0]))
-        for key in sorted(known["begun_with"].keys() | self.begun_with.keys()):
-            before, now = (_brief(values.get(key)) for values in (known["begun_with"], self.begun_with))
-            if known["begun_with"].get(key) != self.begun_with.get(key):
-                raise self._refused(f"was begun with {key} {before}, and now it is {now}; put that back and it goes on")
-        self.history = known["history"]
+        recorded = json.loads(str(self._stored(["metadata"])[0]))
+        for key in sorted(recorded["settings"].keys() | self.settings.keys()):
+            before, now = (settings.get(key) for settings in (recorded["settings"], self.settings))
+            if before != now:
+                changed = f"was started with {key} {reprlib.repr(before)}, and now it is {reprlib.repr(now)}"
+                raise self._refused(f"{changed}; change that back to resume it")
+        self.history = recorded["history"]
 
     def _stored(self, names: list[str]) -> list[np.ndarray]:
         try:
             with np.load(self.state, allow_pickle=False) as stored:
                 return [stored[name] for name in names]
-        except Exception as error:  # whatever a damaged file leads to
+        except Exception as error:  # whatever a damaged file causes
             raise self._refused(f"cannot be read ({error})") from error
 
     def _refused(self, reason: str) -> ValueError:
         start_over = f"make clean-training RUN={self.provenance['run']} starts over"
         return ValueError(f"{self.state}: the training that was stopped {reason}; {start_over}")
 
-    def restore_network(self, model: keras.Model) -> None:
-        """Give a network the weights, statistics and random generators of the state, when there is one."""
-        if self.history:
-            self._restore("network", model.variables)
+    def restore(self, kind: str, variables: list) -> None:
+        """Assign the state's values of the `network`, or of its `optimizer`, to all variables of it.
 
-    def restore_optimizer(self, model: keras.Model) -> None:
-        """Give a compiled network's optimizer its step, moments and averages of the state."""
-        model.optimizer.build(model.trainable_variables)
-        self._restore("optimizer", model.optimizer.variables)
-
-    def _restore(self, kind: str, variables: list) -> None:
+        Raises ValueError, and may have assigned some, when the state holds other variables.
+        """
         # By order: the names of random generators count up with whatever else a process has built.
         arrays = self._stored([f"{kind} {i}" for i in range(len(variables))])
         for variable, array in zip(variables, arrays, strict=True):
@@ -84,31 +77,28 @@ class Progress(keras.callbacks.Callback):
                 raise self._refused(f"does not come back as it was ({variable.path})")
 
     def on_test_begin(self, logs: dict | None = None) -> None:
-        """Validate what will be saved: of several GPUs, each has got moving averages of its own; the first's count."""
+        """Validate what will be saved: each of several GPUs has moving averages of its own; the first's are saved."""
         for variable in self.model.non_trainable_variables:
             variable.assign(keras.ops.convert_to_numpy(variable))
 
     def on_epoch_end(self, epoch: int, logs: dict) -> None:
-        """Save what the epoch has brought. Raises OSError, and leaves what the last one saved, when that fails."""
+        """Save what the epoch has led to. Raises OSError, and leaves what the last one saved, when that fails."""
         rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
         row = {"epoch": epoch + 1, **group_metrics(logs), "learning_rate": rate}
         history = [*self.history, row]
+        state = {"metadata": np.array(json.dumps({"settings": self.settings, "history": history}))}
+        for kind, variables in (("network", self.model.variables), ("optimizer", self.model.optimizer.variables)):
+            state |= {f"{kind} {i}": keras.ops.convert_to_numpy(variable) for i, variable in enumerate(variables)}
         try:
             if epochs_since_best(history) == 0:
                 measured = {name: row[name] for name in ("epoch", "val_loss", "val_accuracy")}
-                save_checkpoint(self.kept or self.model, self.checkpoint, self.provenance | measured)
+                save_checkpoint(self.inference_model or self.model, self.checkpoint, self.provenance | measured)
             ageclf.atomic_write(self.log, lambda partial: pd.DataFrame(history).to_csv(partial, index=False))
-            self._save(history)
+            ageclf.atomic_write(self.state, lambda partial: np.savez(partial, allow_pickle=False, **state))
         except OSError as error:
-            again = f"when that is mended, the same command goes on after epoch {epoch}"
+            again = f"once that is fixed, the same command resumes after epoch {epoch}"
             raise OSError(f"{self.state.parent}: epoch {epoch + 1} could not be saved ({error}); {again}") from error
         self.history = history
-
-    def _save(self, history: list[dict]) -> None:
-        arrays = {"known": np.array(json.dumps({"begun_with": self.begun_with, "history": history}))}
-        for kind, variables in (("network", self.model.variables), ("optimizer", self.model.optimizer.variables)):
-            arrays |= {f"{kind} {i}": keras.ops.convert_to_numpy(variable) for i, variable in enumerate(variables)}
-        ageclf.atomic_write(self.state, lambda partial: np.savez(partial, allow_pickle=False, **arrays))
 
     def finish(self) -> None:
         """Remove the state: the next training starts anew."""
@@ -116,7 +106,7 @@ class Progress(keras.callbacks.Callback):
 
 
 def group_metrics(logs: dict) -> dict:
-    """Name loss and accuracy of the groups alike, whether the network has auxiliary outputs or not."""
+    """Give loss and accuracy of the groups the same names whether the network has auxiliary outputs or not."""
     own = {name.replace("probabilities_", ""): logs[name] for name in logs if "probabilities_" in name}
     return {name: logs[name] for name in logs if "probabilities_" not in name} | own
 
@@ -128,11 +118,6 @@ def epochs_since_best(history: list[dict]) -> int:
 
 
 def _flat(values: dict) -> dict:
-    """Dictionaries in dictionaries as `outer.inner`, through JSON as what it is compared with: no tuples."""
+    """Flatten inner dictionaries to `outer.inner`, through JSON as what it is compared with: no tuples."""
     parts = ({f"{k}.{inner}": v[inner] for inner in v} if isinstance(v, dict) else {k: v} for k, v in values.items())
     return json.loads(json.dumps({key: value for part in parts for key, value in part.items() if key not in IGNORED}))
-
-
-def _brief(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:60]}…"

@@ -5,17 +5,14 @@ import shutil
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
-from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from tqdm import tqdm
 
 from ageclf.network.backend import keras
-from ageclf.network.model import losses, without_augmentation
+from ageclf.network.model import Targets, losses, without_augmentation
 from ageclf.network.progress import Progress, epochs_since_best, group_metrics
 
-Targets = np.ndarray | dict[str, np.ndarray]  # of the groups, or of each output by its name
 BATCH = 128  # faces per update of the batch-norm statistics
 
 
@@ -26,19 +23,19 @@ def _take(arrays, rows: np.ndarray | slice):
 class Batches(keras.utils.PyDataset):
     """Shuffled batches: uint8 (b, 48, 48, 1) with targets float32 (b, n_groups), or a dictionary of such.
 
-    The order depends on `seed` and the number of the epoch alone, when `fit` is told `shuffle=False`: it is new
-    in every epoch, which `fit(arrays, shuffle=True)` after seeding is not, and the same in every run.
+    With `fit(…, shuffle=False)` the order depends on `seed` and the number of the epoch alone: it is new in every
+    epoch, which that of `fit(arrays, shuffle=True)` after seeding is not, and the same in every run.
     """
 
     def __init__(self, images: np.ndarray, targets: Targets, batch_size: int, seed: int, epoch: int = 0):
         super().__init__()
         self.images, self.targets = images[..., np.newaxis], targets
-        self.batch_size, self.seed = batch_size, seed
-        self._shuffle(epoch)
+        self.batch_size, self.seed, self.epoch = batch_size, seed, epoch - 1
+        self.on_epoch_end()
 
-    def _shuffle(self, epoch: int) -> None:
-        self.epoch = epoch
-        self.order = np.random.default_rng((self.seed, epoch)).permutation(len(self.images))
+    def on_epoch_end(self) -> None:
+        self.epoch += 1
+        self.order = np.random.default_rng((self.seed, self.epoch)).permutation(len(self.images))
 
     def __len__(self) -> int:
         return math.ceil(len(self.images) / self.batch_size)
@@ -47,77 +44,56 @@ class Batches(keras.utils.PyDataset):
         chosen = self.order[index * self.batch_size : (index + 1) * self.batch_size]
         return self.images[chosen], _take(self.targets, chosen)
 
-    def on_epoch_end(self) -> None:
-        self._shuffle(self.epoch + 1)
-
 
 def warmup_cosine(peak: float, steps: int, warmup: float = 0.05) -> keras.optimizers.schedules.LearningRateSchedule:
-    """Return the learning rate as a function of the step: linear warm-up over a share of `steps`, cosine to zero.
+    """Return the learning rate as a function of the step: linear warm-up over a fraction of `steps`, cosine to zero.
 
     Loshchilov and Hutter, "SGDR: stochastic gradient descent with warm restarts", 2017, without restarts.
     """
     rising = max(1, round(warmup * steps))
-    return keras.optimizers.schedules.CosineDecay(
-        0.0, decay_steps=max(1, steps - rising), warmup_target=peak, warmup_steps=rising
-    )
+    falling = max(1, steps - rising)
+    return keras.optimizers.schedules.CosineDecay(0.0, falling, warmup_target=peak, warmup_steps=rising)
 
 
-class ProgressBar(keras.callbacks.Callback):
-    """One bar over all batches of all epochs, with the time left and the last epoch's validation accuracy.
+def show_progress(bar: tqdm) -> keras.callbacks.Callback:
+    """Return a callback that moves a bar by one with each batch, and shows each epoch's validation accuracy.
 
     (`tqdm.keras.TqdmCallback` has a bar for the epochs, which stands still within one, or a second bar for each epoch.)
     """
 
-    def __init__(self, name: str, done: int, epochs: int):
-        super().__init__()
-        self.name, self.done, self.epochs = name, done, epochs
+    def show(epoch: int, logs: dict) -> None:
+        bar.set_postfix_str(f"epoch {epoch + 1}, validation accuracy {group_metrics(logs)['val_accuracy']:.3f}")
 
-    def on_train_begin(self, logs: dict | None = None) -> None:
-        steps = self.params["steps"]
-        # Once a second: an executed notebook keeps every state of the bar, and training may take hours.
-        settings = {"unit": "batch", "file": sys.stdout, "mininterval": 1, "ncols": 100}
-        self.bar = tqdm(desc=self.name, initial=self.done * steps, total=self.epochs * steps, **settings)
-
-    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
-        self.bar.update()
-
-    def on_epoch_end(self, epoch: int, logs: dict) -> None:
-        self.bar.set_postfix_str(f"epoch {epoch + 1}, validation accuracy {group_metrics(logs)['val_accuracy']:.3f}")
-
-    def on_train_end(self, logs: dict | None = None) -> None:
-        self.bar.close()
+    return keras.callbacks.LambdaCallback(on_epoch_end=show, on_train_batch_end=lambda batch, logs: bar.update())
 
 
 class EvaluateEMA(keras.callbacks.Callback):
     """Validates and saves a network with the exponential moving average (EMA) of its weights.
 
-    The optimizer keeps the averages, given `use_ema`. For validation they are swapped with the weights, and a state
-    that `Progress` saves meanwhile holds them swapped: `resumed` says that the network comes from such a state. This
-    callback must come last, after what saves. (Keras' SwapEMAWeights swaps back before a state can be saved.) With
-    `images`, uint8 (n, 48, 48), `recompute_batch_norm` runs before each validation.
+    For validation the averages are swapped with the weights, and `recompute_batch_norm` runs on `images`, uint8
+    (n, 48, 48). A state that `Progress` saves after it holds both swapped. This callback must come last, after those
+    that save. (Keras' SwapEMAWeights swaps back before a state can be saved.)
     """
 
-    def __init__(self, images: np.ndarray, resumed: bool):
+    def __init__(self, images: np.ndarray):
         super().__init__()
-        self.images, self.resumed = images, resumed
-
-    def on_train_begin(self, logs: dict | None = None) -> None:
-        if self.resumed:
-            self._swap()
+        self.images = images
 
     def on_test_begin(self, logs: dict | None = None) -> None:
-        self._swap()
+        swap_averages(self.model)
         recompute_batch_norm(self.model, self.images)
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        self._swap()
+        swap_averages(self.model)
 
-    def _swap(self) -> None:
-        averages = [variable for variable in self.model.optimizer.variables if variable.path.endswith("_average")]
-        for weight, average in zip(self.model.trainable_variables, averages, strict=bool(averages)):
-            value = keras.ops.convert_to_numpy(weight).copy()
-            weight.assign(keras.ops.convert_to_numpy(average))
-            average.assign(value)
+
+def swap_averages(model: keras.Model) -> None:
+    """Swap the weights with their averages, which the optimizer has if it was made with `use_ema`."""
+    averages = [variable for variable in model.optimizer.variables if variable.path.endswith("_average")]
+    for weight, average in zip(model.trainable_variables, averages, strict=bool(averages)):
+        value = keras.ops.convert_to_numpy(weight).copy()
+        weight.assign(keras.ops.convert_to_numpy(average))
+        average.assign(value)
 
 
 def recompute_batch_norm(model: keras.Model, images: np.ndarray) -> None:
@@ -137,19 +113,16 @@ def on_all_gpus(kind: str = "GPU") -> AbstractContextManager:
     It changes nothing where Keras runs on something else than TensorFlow, or TensorFlow sees less than two devices
     of the `kind`.
     """
-    strategy = _mirrored(kind)
-    return strategy.scope() if strategy else nullcontext()
+    return _strategy(kind).scope() if keras.backend.backend() == "tensorflow" else nullcontext()
 
 
 @cache
-def _mirrored(kind: str):
-    # One for all networks of a process: what two of them send between the devices gets mixed up.
-    if keras.backend.backend() != "tensorflow":
-        return None
+def _strategy(kind: str):
+    # One for all networks of a process: what two strategies send between the devices gets mixed up.
     import tensorflow as tf
 
     devices = [device.name for device in tf.config.list_logical_devices(kind)]
-    return tf.distribute.MirroredStrategy(devices) if len(devices) > 1 else None
+    return tf.distribute.MirroredStrategy(devices) if len(devices) > 1 else tf.distribute.get_strategy()
 
 
 def fit(
@@ -174,7 +147,7 @@ def fit(
 
     `train` and `val` are images uint8 (n, 48, 48) with targets float32 (n, n_groups), or targets of each output by name
     for a network with auxiliary outputs, whose losses are weighted by `auxiliary`. The model is compiled anew for each
-    phase: which weights an optimizer updates is fixed then. The second phase ends early when the validation loss has
+    phase, which fixes the weights that its optimizer updates. The second phase ends early when the validation loss has
     not been lower for `patience` epochs. Epochs in the state of `progress` are not repeated: with one thread, a resumed
     training ends with exactly the weights of an uninterrupted one. With TensorFlow, the history also goes to a folder
     `tensorboard` next to the log.
@@ -184,21 +157,22 @@ def fit(
     decay by `weight_decay` times the learning rate per step (Loshchilov and Hutter, "Decoupled weight decay
     regularization", 2019).
 
-    A network built within `on_all_gpus` is trained on all GPUs, each with its share of every batch; the last faces of
-    `train` and `val` that make no full share are left out. Raises ValueError for a `batch_size` that is no multiple of
-    the number of GPUs.
+    A network built within `on_all_gpus` is trained on all GPUs, each with an equal part of every batch; the last faces
+    of `train` and `val` that cannot be divided equally are left out. Raises ValueError for a `batch_size` that is no
+    multiple of the number of GPUs.
     """
     strategy = getattr(model, "distribute_strategy", None)  # other backends have none
     devices = strategy.num_replicas_in_sync if strategy else 1
     if batch_size % devices:
-        raise ValueError(f"batch_size={batch_size} cannot be shared evenly: give a multiple of {devices} GPUs")
-    # Keras stops at a share that is empty, or at a first batch with shares of two sizes.
+        raise ValueError(f"batch_size={batch_size} cannot be split equally between GPUs: give a multiple of {devices}")
+    # Keras stops at a part that is empty, or at a first batch with parts of two sizes.
     train, val = (_take(part, slice(len(part[0]) - len(part[0]) % devices)) for part in (train, val))
     progress.read()
     tensorboard = progress.log.parent / "tensorboard"
-    if not progress.history:
+    if progress.history:
+        progress.restore("network", model.variables)
+    else:
         shutil.rmtree(tensorboard, ignore_errors=True)
-    progress.restore_network(model)
     steps = math.ceil(len(train[0]) / batch_size)
 
     def stop_in_time(epoch: int = 0, logs: dict | None = None) -> bool:
@@ -210,34 +184,34 @@ def fit(
         if done >= last or stop_in_time():
             continue
         model.get_layer("backbone").trainable = phase == "all layers"
-        rate = head_learning_rate if phase == "head" else warmup_cosine(learning_rate, epochs * steps)
         with strategy.scope() if strategy else nullcontext():
-            optimizer = keras.optimizers.Adam(rate)
+            optimizer = keras.optimizers.Adam(head_learning_rate)
             if phase == "all layers":
                 ema = {"use_ema": ema_momentum > 0, "ema_momentum": ema_momentum}
+                rate = warmup_cosine(learning_rate, epochs * steps)
                 optimizer = keras.optimizers.Adam(rate, weight_decay=weight_decay or None, **ema)
                 optimizer.exclude_from_weight_decay(var_names=["bias", "beta", "gamma"])
             model.compile(optimizer, **losses(model, auxiliary))
             if done > first:
-                progress.restore_optimizer(model)
+                optimizer.build(model.trainable_variables)
+                progress.restore("optimizer", optimizer.variables)
+                swap_averages(model)  # as after the validation after which the state was saved
         callbacks = [progress, keras.callbacks.LambdaCallback(on_epoch_end=stop_in_time)]
         if phase == "all layers" and (ema_momentum or batch_norm_faces):
             order = np.random.default_rng(seed).permutation(len(train[0]))  # files may be in order of age
-            callbacks.append(EvaluateEMA(train[0][order[:batch_norm_faces]], done > first))
+            callbacks.append(EvaluateEMA(train[0][order[:batch_norm_faces]]))
         if keras.backend.backend() == "tensorflow":
             callbacks.append(keras.callbacks.TensorBoard(tensorboard, write_graph=False))
-        model.fit(
-            Batches(*train, batch_size, seed, epoch=done),
-            shuffle=False,  # Keras would shuffle the batches, by a generator that no state holds
-            validation_data=(val[0][..., np.newaxis], val[1]),
-            validation_batch_size=256 - 256 % devices,
-            initial_epoch=done,
-            epochs=last,
-            callbacks=[*callbacks, ProgressBar(phase, done - first, last - first)],
-            verbose=0,
-        )
-
-
-def read_history(log: Path) -> pd.DataFrame:
-    """Read the CSV of a training: one row an epoch, indexed by the epoch's number, from 1."""
-    return pd.read_csv(log, index_col="epoch")
+        # Once a second: an executed notebook keeps every state of the bar, and training may take hours.
+        shown = {"unit": "batch", "file": sys.stdout, "mininterval": 1, "ncols": 100}
+        with tqdm(desc=phase, initial=(done - first) * steps, total=(last - first) * steps, **shown) as bar:
+            model.fit(
+                Batches(*train, batch_size, seed, epoch=done),
+                shuffle=False,  # Keras would shuffle the batches, by a generator that no state holds
+                validation_data=(val[0][..., np.newaxis], val[1]),
+                validation_batch_size=256 - 256 % devices,
+                initial_epoch=done,
+                epochs=last,
+                callbacks=[*callbacks, show_progress(bar)],
+                verbose=0,
+            )

@@ -107,7 +107,6 @@ def describe(folder: Path, content: dict[str, Any], data: dict[str, Any]) -> Non
     previous = ageclf.read_json(folder / "run.json")
     if previous and previous["data"]["sha256"] != data["sha256"]:
         run_folder.remove_run_outputs(folder)
-        previous = None
     run = {
         "configurations": {},
         **content,
@@ -128,8 +127,7 @@ def execute(folder: Path, lock: IO[str], *calls: list[str]) -> None:
     for failure in run_folder.failures(folder):  # of an earlier attempt
         (folder / failure["file"]).unlink()
     snakemake = [sys.executable, "-m", "snakemake", "--snakefile", CHECKOUT / "Snakefile", "--directory", folder]
-    programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # papermill is one of this Python's
-    environment = {**os.environ, "PATH": programs, "AGECLF_ROOT": str(ageclf.ROOT)}
+    environment = {**os.environ, "AGECLF_ROOT": str(ageclf.ROOT)}
     with (folder / "snakemake.log").open("w") as log:
         for arguments in calls:
             command = [*snakemake, "--nolock", "--rerun-incomplete", "--keep-going", *arguments]

@@ -57,8 +57,7 @@ def _read_executed(path: Path) -> NotebookNode:
 
 def is_new(notebook: NotebookNode, run: dict[str, Any]) -> bool:
     """Return whether the last `make report` of the run executed the notebook, and not an earlier one."""
-    start, started = notebook.metadata.papermill.start_time, run["started"]
-    return datetime.fromisoformat(start) >= datetime.fromisoformat(started)
+    return datetime.fromisoformat(notebook.metadata.papermill.start_time) >= datetime.fromisoformat(run["started"])
 
 
 def provenance(folder: Path, run: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -83,15 +82,8 @@ def write_pages(folder: Path) -> None:
         (folder / f"{name}.html").unlink(missing_ok=True)
     for name, notebook in notebooks.items():
         describe_figures(notebook)
-        page = {
-            "name": name,
-            "title": notebook.cells[0].source.splitlines()[0].removeprefix("# "),
-            "parameters": parameters(folder / f"{name}.ipynb", notebook, run),
-            "duration": notebook.metadata.papermill.duration,
-            "ended": notebook.metadata.papermill.end_time,
-            "earlier": not is_new(notebook, run),
-            **code[name],
-        }
+        shown = parameters(folder / f"{name}.ipynb", notebook, run)
+        page = {"name": name, "parameters": shown, "earlier": not is_new(notebook, run), **code[name]}
         html, _ = exporter.from_notebook_node(notebook, {"report": {"run": run, "page": page, **names}})
         ageclf.write_text(folder / f"{name}.html", html)
 
@@ -106,7 +98,6 @@ def html_exporter() -> HTMLExporter:
         exclude_output_prompt=True,
         exclude_anchor_links=True,
         filters={"anchored": anchored},
-        preprocessors=["nbconvert.preprocessors.CoalesceStreamsPreprocessor"],
     )
 
 

@@ -21,6 +21,7 @@ CHECKOUT = ageclf.CHECKOUT
 SAME = ("data", "groups", "on_bad_rows", "part", "split", "split_seed")
 
 Sections = dict[str, dict[str, Any]]  # parameters by the name of a notebook, or `common`
+Axes = dict[str, dict[str, Sections]]  # by the name of an axis and a label on it
 
 
 def read_run(name: str, sweep: bool = False) -> dict[str, Any]:
@@ -89,9 +90,10 @@ def check(where: str, given: dict[str, Any], defaults: dict[str, Any]) -> None:
     An int is a float too. Allowed values, and names of earlier versions, stand in notebooks/parameters.yaml.
     """
     allowed = yaml.safe_load((CHECKOUT / "notebooks" / "parameters.yaml").read_bytes())
+    limits, choices, renamed = allowed["limits"], allowed["choices"], allowed["renamed"]
     for key, value in given.items():
-        if allowed["renamed"].get(key) in defaults:
-            raise ValueError(f"{where}: {key!r} is called {allowed['renamed'][key]!r} now; write that")
+        if renamed.get(key) in defaults:
+            raise ValueError(f"{where}: {key!r} is called {renamed[key]!r} now; write that")
         if key not in defaults:
             nearest = difflib.get_close_matches(str(key), defaults, n=1, cutoff=0)
             raise ValueError(f"{where}: {key!r} is not known here; the nearest name that is: {nearest[0]!r}")
@@ -99,13 +101,10 @@ def check(where: str, given: dict[str, Any], defaults: dict[str, Any]) -> None:
         if type(value) is not expected and (expected, type(value)) != (float, int):
             hint = " (YAML reads 1e-3 as text: write 0.001)" if expected is float else ""
             raise ValueError(f"{where}: {key} must be of type {expected.__name__}, got {value!r}{hint}")
-        if key in allowed["limits"]:
-            low, high = allowed["limits"][key]
-            if not low <= value <= high:
-                raise ValueError(f"{where}: {key} must be from {low:g} to {high:g}, got {value!r}")
-        choices = allowed["choices"].get(key, [value])
-        if value not in choices:
-            raise ValueError(f"{where}: {key} must be one of {', '.join(choices)}, got {value!r}")
+        if key in limits and not limits[key][0] <= value <= limits[key][1]:
+            raise ValueError(f"{where}: {key} must be from {limits[key][0]:g} to {limits[key][1]:g}, got {value!r}")
+        if value not in choices.get(key, [value]):
+            raise ValueError(f"{where}: {key} must be one of {', '.join(choices[key])}, got {value!r}")
 
 
 def check_sections(where: str, sections: Sections, defaults: Sections) -> None:
@@ -113,11 +112,11 @@ def check_sections(where: str, sections: Sections, defaults: Sections) -> None:
 
     A run has one name, its file's, and one data set: `run` can stand nowhere, `data` only under `common`.
     """
-    known = {name: {k: v for k, v in values.items() if k not in ("run", "data")} for name, values in defaults.items()}
-    known["common"] = {"data": "auto", **{key: values[key] for values in known.values() for key in values}}
-    check(where, sections, {name: {} for name in (*known, "notebooks", "grid")})
+    allowed = {name: {k: v for k, v in values.items() if k not in ("run", "data")} for name, values in defaults.items()}
+    allowed["common"] = {"data": "auto", **{key: values[key] for values in allowed.values() for key in values}}
+    check(where, sections, {name: {} for name in (*allowed, "notebooks", "grid")})
     for section, values in sections.items():
-        check(f"{where}, {section}", values, known[section])
+        check(f"{where}, {section}", values, allowed[section])
         if "groups" in values:
             try:
                 group_names(values["groups"])
@@ -137,11 +136,11 @@ def resolve_parameters(sections: Sections, defaults: Sections, run: str) -> Sect
     }
 
 
-def _read_axes(file: str, grid: dict[str, Any], executed: Sections) -> dict[str, dict[str, Sections]]:
+def _read_axes(file: str, grid: dict[str, Any], executed: Sections) -> Axes:
     """Return, for each axis of a grid, the sections of each label."""
     if not grid:
         raise ValueError(f"{file}: grid is empty; give it an axis, such as common.seed: [1, 2]")
-    axes: dict[str, dict[str, Sections]] = {}
+    axes: Axes = {}
     for key, values in grid.items():
         where = f"{file}, grid, {key}"
         if not isinstance(values, list | dict) or not values:
@@ -154,6 +153,7 @@ def _read_axes(file: str, grid: dict[str, Any], executed: Sections) -> dict[str,
         for label, sections in levels.items():
             if not isinstance(sections, dict):
                 raise ValueError(f"{where}: {label} must hold sections as a run file does, got {sections!r}")
+            check(where, sections, executed | {"common": {}})
             check_sections(where, sections, executed)
             for same in (name for values in sections.values() for name in values if name in SAME):
                 raise ValueError(f"{where}: {same} must be the same in all configurations, or they cannot be compared")
@@ -164,9 +164,7 @@ def _read_axes(file: str, grid: dict[str, Any], executed: Sections) -> dict[str,
     return axes
 
 
-def _configurations(
-    run: str, sections: Sections, axes: dict[str, dict[str, Sections]], executed: Sections
-) -> dict[str, dict[str, Any]]:
+def _configurations(run: str, sections: Sections, axes: Axes, executed: Sections) -> dict[str, dict[str, Any]]:
     """Return every combination of the axes' labels, by name. A section of a later axis beats that of an earlier one.
 
     The network of a configuration lies in its folder, for as long as something needs it.

@@ -80,7 +80,7 @@ def test_histograms_share_their_bins_and_each_adds_up_to_100():
 def test_by_group_puts_each_box_at_its_group():
     groups = np.repeat([0, 2], 101)
     values = np.concatenate([np.arange(101), 200 + np.arange(101)])
-    axes = plots.by_group(values, groups, NAMES, "grey")
+    axes = plots.by_group(values, groups, NAMES, "grey", plt.gca())
     assert [tick.get_text() for tick in axes.get_xticklabels()] == NAMES
     flat = {line.get_ydata()[0]: line.get_xdata().mean() for line in axes.lines if np.ptp(line.get_ydata()) == 0}
     assert flat[50] == pytest.approx(0)
@@ -89,7 +89,7 @@ def test_by_group_puts_each_box_at_its_group():
 
 
 def test_share_by_group_shows_shares_and_wilson_intervals_and_no_bar_for_an_empty_group():
-    axes = plots.share_by_group([True, False, False, False, True], [0, 0, 0, 0, 2], NAMES, "dark (%)")
+    axes = plots.share_by_group([True, False, False, False, True], [0, 0, 0, 0, 2], NAMES, "dark (%)", plt.gca())
     assert [(bar.get_x() + 0.3, bar.get_height()) for bar in axes.patches] == [(0, 25), (2, 100)]
     low, high = binomtest(1, 4).proportion_ci(method="wilson")
     assert axes.collections[0].get_segments()[0][:, 1] == pytest.approx([100 * low, 100 * high])

@@ -30,7 +30,7 @@ def test_rows_of_intervals_put_baselines_beside_and_leave_out_what_is_undefined(
     assert baseline.get_xdata() == pytest.approx([30])
     assert [segment[:, 0].tolist() for segment in axes.collections[1].get_segments()] == [pytest.approx([28, 32])]
     assert [tick.get_text() for tick in axes.get_yticklabels()] == ["accuracy", "macro f1"]
-    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["network", "most frequent"]
+    assert [text.get_text() for text in axes.figure.legends[0].get_texts()] == ["network", "most frequent"]
     assert network.get_marker() != baseline.get_marker()
 
 
@@ -46,10 +46,12 @@ def test_training_curves_plot_the_history_by_epoch():
         index=[1, 2],
     )
     loss, accuracy, rate = result_plots.training_curves(history).axes
-    lines = {line.get_label(): line for line in accuracy.lines}
+    drawn = {line.get_color(): line for line in accuracy.lines if len(line.get_xdata())}
+    lines = {line.get_label(): drawn[line.get_color()] for line in accuracy.get_legend().get_lines()}
     assert lines["train"].get_xydata().tolist() == [[1, 20], [2, 60]]
     assert lines["validation"].get_xydata().tolist() == [[1, 30], [2, 50]]
-    assert loss.lines[1].get_ydata().tolist() == [2.1, 1.5]
+    assert lines["train"].get_linestyle() != lines["validation"].get_linestyle()
+    assert loss.lines[0].get_ydata().tolist() == [2.1, 1.5]
     assert rate.get_yscale() == "log"
 
 
@@ -110,63 +112,47 @@ def history(*losses: float) -> pd.DataFrame:
 
 
 def compared(**changes) -> dict:
-    return {"measure": "accuracy", "settings": [{}], "baseline": "flip no", "differences": [], "effects": [], **changes}
+    return {"measure": "accuracy", "settings": [{}], "baseline": "flip no", "differences": [], **changes}
+
+
+def configurations(histories: dict[str, pd.DataFrame], **settings: str) -> list[dict]:
+    """Rows of `comparison.read_sweep`, with the setting of each; the epoch kept is that of the lowest loss."""
+    return [
+        {"configuration": name, "setting": setting, "best_epoch": None}
+        | ({"best_epoch": histories[name]["val_loss"].idxmin()} if name in histories else {})
+        for name, setting in settings.items()
+    ]
 
 
 def test_a_setting_has_one_look_and_one_name_and_each_seed_a_line():
-    settings = {"flip no": {"1": "a", "2": "b"}, "flip yes": {"1": "c"}, "without a log": {"1": "d"}}
     histories = {"a": history(1.5, 1.1, 1.2), "b": history(1.4, 1.3), "c": history(1.2)}
-    figure = result_plots.sweep_curves(settings, histories)
+    rows = configurations(histories, a="flip no", b="flip no", c="flip yes", d="without a log")
+    figure = result_plots.sweep_curves(rows, histories)
     accuracy, loss = figure.axes
-    first, second, other = loss.lines
+    first, second, other = (line for line in loss.lines if len(line.get_xdata()))
     assert first.get_xdata().tolist() == [1, 2, 3]
     assert second.get_ydata().tolist() == [1.4, 1.3]
     assert accuracy.lines[2].get_ydata() == pytest.approx([40])
-    assert first.get_markevery() == [1]  # the second epoch has the lowest loss
+    kept = loss.collections[0]
+    assert kept.get_offsets().tolist() == [[2, 1.1], [2, 1.3], [1, 1.2]]  # the lowest losses
     assert first.get_color() == second.get_color() != other.get_color()
-    assert first.get_marker() != other.get_marker()
+    assert first.get_linestyle() == second.get_linestyle() != other.get_linestyle()
+    markers = [path.vertices.tolist() for path in kept.get_paths()]
+    assert markers[0] == markers[1] != markers[2]
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["flip no", "flip yes"]
 
 
 def test_many_settings_have_a_legend_that_fits_the_figure():
-    settings = {f"augmentation flip, translation, rotation {i}": {"1": f"p{i}"} for i in range(24)}
-    figure = result_plots.sweep_curves(settings, {f"p{i}": history(1.5, 1.4) for i in range(24)})
+    histories = {f"p{i}": history(1.5, 1.4) for i in range(24)}
+    names = {f"p{i}": f"augmentation flip, translation, rotation {i}" for i in range(24)}
+    figure = result_plots.sweep_curves(configurations(histories, **names), histories)
     figure.canvas.draw()
     box, (width, height) = figure.legends[0].get_window_extent(), figure.canvas.get_width_height()
     assert 0 <= box.x0 < box.x1 <= width
     assert 0 <= box.y0 < box.y1 <= height
     assert min(axes.get_position().height for axes in figure.axes) * height > 150  # pixels left for the curves
-    looks = {(line.get_color(), line.get_marker(), line.get_linestyle()) for line in figure.axes[0].lines}
+    looks = {(line.get_color(), line.get_marker(), line.get_linestyle()) for line in figure.legends[0].get_lines()}
     assert len(looks) == 24
-
-
-def test_main_effects_show_means_and_single_values_in_per_cent():
-    effects = [
-        {"axis": "flip", "level": "no", "values": [0.6, 0.7], "mean": 0.65},
-        {"axis": "flip", "level": "yes", "values": [], "mean": None},
-        {"axis": "rate", "level": "0.001", "values": [0.6], "mean": 0.6},
-    ]
-    figure = result_plots.main_effects(compared(effects=effects))
-    flip, rate = figure.axes
-    assert flip.lines[0].get_ydata() == pytest.approx([60, 70])
-    assert flip.lines[-1].get_ydata()[0] == pytest.approx(65)
-    assert [tick.get_text() for tick in flip.get_xticklabels()] == ["no", "yes"]
-    assert (flip.get_xlabel(), rate.get_xlabel()) == ("flip", "rate")
-    assert figure.get_supylabel() == "accuracy (%)"
-
-
-SETS = ["none", "flip", "flip, translation", "flip, translation, rotation"]
-BACKBONES = [f"EfficientNetV2B{i}" for i in range(6)]
-
-
-@pytest.mark.parametrize("levels", [SETS, [f"{name}, {i}" for name in SETS for i in "12"], BACKBONES, list("12345678")])
-def test_names_of_levels_do_not_cover_each_other(levels):
-    effects = [{"axis": "axis", "level": level, "values": [0.6], "mean": 0.6} for level in levels]
-    (axes,) = result_plots.main_effects(compared(effects=effects)).axes
-    axes.figure.canvas.draw()
-    boxes = [tick.get_window_extent() for tick in axes.get_xticklabels()]
-    assert not any(one.overlaps(other) for i, one in enumerate(boxes) for other in boxes[:i])
-    assert axes.get_position().height > 0.3
 
 
 def test_differences_stand_beside_zero_with_interval_and_seeds():
@@ -183,7 +169,6 @@ def test_differences_stand_beside_zero_with_interval_and_seeds():
 
 def test_where_there_is_nothing_to_show_there_is_no_figure():
     nothing = compared(settings=[])
-    assert result_plots.sweep_curves({}, {}) is None
-    assert result_plots.main_effects(nothing) is None
+    assert result_plots.sweep_curves([], {}) is None
     assert result_plots.differences(nothing) is None
     assert not plt.get_fignums()

@@ -120,10 +120,10 @@ def test_no_cluster_spans_two_parts(face_ids, clusters):
     assert len({*zip(clusters, parts, strict=True)}) == len(set(clusters))
 
 
-def test_shares_are_70_15_15(face_ids):
+def test_parts_are_70_15_and_15_per_cent(face_ids):
     parts = assign_parts(face_ids, np.arange(6000))
     fractions = [(parts == part).mean() for part in PARTS]
-    # Three standard errors of a share of 0.7 of 6,000 faces are 0.018.
+    # Three standard errors of a fraction of 0.7 of 6,000 faces are 0.018.
     np.testing.assert_allclose(fractions, [0.70, 0.15, 0.15], atol=0.018)
 
 

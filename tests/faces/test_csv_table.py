@@ -89,7 +89,7 @@ def test_columns_may_come_in_any_order_with_others_between(path):
     assert assert_the_three_faces(path)["ethnicity"].tolist() == [0, 4, 2]
 
 
-def test_spaces_around_names_and_numbers_do_no_harm(path):
+def test_spaces_around_names_and_numbers_are_ignored(path):
     write_csv(path, {(1, "age"): " 25 ", (1, "pixels"): f" {rows()['pixels'][1].replace(' ', '  ')}\t"})
     path.write_text(path.read_text().replace("age,ethnicity", "age , ethnicity", 1))
     assert assert_the_three_faces(path)["ethnicity"].tolist() == [0, 4, 2]

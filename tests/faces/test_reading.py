@@ -158,9 +158,9 @@ def test_bad_rows_are_dropped_on_request_and_listed(tmp_path):
 
 
 def test_a_file_without_bad_rows_is_the_same_either_way(write):
-    kept, dropped = load_faces(write()), load_faces(write(), on_bad_rows="drop")
-    pd.testing.assert_frame_equal(kept.table, dropped.table)
-    pd.testing.assert_frame_equal(kept.bad, dropped.bad)
+    strict, dropped = load_faces(write()), load_faces(write(), on_bad_rows="drop")
+    pd.testing.assert_frame_equal(strict.table, dropped.table)
+    pd.testing.assert_frame_equal(strict.bad, dropped.bad)
 
 
 @pytest.mark.parametrize("on_bad_rows", ["raise", "drop"])

@@ -69,9 +69,9 @@ def test_colours_become_grey_by_their_brightness_and_pixels_are_interpolated(tmp
     save(tmp_path / "1_0_0_a.png", picture)
     grey = picture @ [0.114, 0.587, 0.299]  # blue, green, red
     at = (np.arange(48) + 0.5) * 200 / 48 - 0.5
-    first, share = at.astype(int), at % 1
+    first, fraction = at.astype(int), at % 1
     for axis in (0, 1):
-        part = share[:, None] if axis == 0 else share
+        part = fraction[:, None] if axis == 0 else fraction
         grey = np.take(grey, first, axis) * (1 - part) + np.take(grey, first + 1, axis) * part
     np.testing.assert_allclose(read(tmp_path)[0][0], grey, atol=1.5)
 

@@ -47,7 +47,8 @@ def write_measured(folder: Path, groups: np.ndarray, losses: tuple[float, ...] =
     columns |= {"age": np.take(AGES, TRUE), "gender": 0, "ethnicity": 0, "black_edge": 0.0, "brightness": 0.5}
     table = pd.DataFrame(probabilities, columns=[f"p_{group}" for group in range(6)]).assign(**columns)
     resamples = resample_clusters(table["cluster"].to_numpy(), n_resamples=20)
-    measured = evaluation.evaluate(table, REFERENCE_EDGES, {}, AGES, 1.0, resamples)
+    baselines = {"most_frequent": np.zeros(len(TRUE), dtype=int)}
+    measured = evaluation.evaluate(table, REFERENCE_EDGES, baselines, AGES, 1.0, resamples)
     write_results(folder, table, {"data": DATA, "part": "val", "split_seed": 0, **measured, **changes})
     columns = {"accuracy": 0.5, "loss": 1.4, "val_accuracy": 0.5, "val_loss": losses, "learning_rate": 0.001}
     history = pd.DataFrame(columns, index=pd.Index(range(1, len(losses) + 1), name="epoch"))
@@ -93,7 +94,7 @@ def test_every_configuration_is_listed_and_one_that_failed_is_not_compared_by_wh
     assert (failure["configuration"], failure["notebook"], failure["cell"]) == ("0.4_1", "04_training", "In [7], fit")
     assert failure["error"] == "ValueError: no such rate"
     assert list(read.results) == list(read.histories) == list(done)
-    assert comparison.describe(read) == (
+    assert comparison.describe(comparison.compare(read)) == (
         "configurations: 4 done, 1 failed, 1 not run yet; faces.csv, part 'val': 120 faces in 60 clusters"
     )
     assert tables.states_frame(read.configurations).loc["brightness 0.4"].to_dict() == {
@@ -169,20 +170,15 @@ def test_the_same_predictions_differ_by_exactly_nothing(sweep):
         assert (row["value"], row["low"], row["high"], row["p"], row["p_holm"]) == (0, 0, 0, 1, 1)
 
 
-def test_effects_average_over_the_other_axes(tmp_path, monkeypatch):
+def test_without_an_axis_of_seeds_a_setting_is_a_configuration_without_deviation(tmp_path, monkeypatch):
     monkeypatch.setattr(ageclf, "ROOT", tmp_path)
-    axes = {"flip": ["no", "yes"], "rate": ["0.001", "0.002"], "patience": ["10"]}
+    axes = {"flip": ["no", "yes"], "rate": ["0.001", "0.002"]}
     wrong = {("no", "0.001"): 12, ("no", "0.002"): 24, ("yes", "0.001"): 36}
-    levels = [{"flip": flip, "rate": rate, "patience": "10"} for flip in axes["flip"] for rate in axes["rate"]]
+    levels = [{"flip": flip, "rate": rate} for flip in axes["flip"] for rate in axes["rate"]]
     folder = write_sweep(tmp_path, axes, {f"{one['flip']}_{one['rate']}": one for one in levels})
     for (flip, rate), n in wrong.items():
         write_measured(folder / f"{flip}_{rate}", predicted(range(n)))
     compared = comparison.compare(comparison.read_sweep("small"))
-    effects = {(row["axis"], row["level"]): row["mean"] for row in compared["effects"]}
-    expected = {("flip", "no"): 0.85, ("flip", "yes"): 0.7, ("rate", "0.001"): 0.8, ("rate", "0.002"): 0.8}
-    assert effects == pytest.approx(expected)
-    assert tables.effects_frame(compared)["configurations"].tolist() == [2, 1, 2, 1]
-    # No axis of seeds: a configuration a setting, no deviation, and a column that holds the state alone.
     assert {(len(row["seeds"]), row["sd"]) for row in compared["settings"]} == {(1, None)}
     assert tables.settings_frame(compared).iloc[0, 0] == "90.0 ± –"
     assert tables.states_frame(comparison.read_sweep("small").configurations)["state"].tolist()[-1] == "not run yet"
@@ -203,10 +199,10 @@ def test_a_sweep_of_seeds_alone_and_one_without_results_have_nothing_to_compare(
     folder = write_sweep(tmp_path, {"seed": ["1", "2"]}, {"seed-1": {"seed": "1"}, "seed-2": {"seed": "2"}})
     compared = comparison.compare(comparison.read_sweep("small"))
     assert (compared["n"], compared["baseline"]) == (None, None)
-    assert [compared[key] for key in ("settings", "differences", "effects")] == [[], [], []]
-    for lay_out in (tables.configurations_frame, tables.settings_frame, tables.differences_frame, tables.effects_frame):
+    assert [compared[key] for key in ("settings", "differences")] == [[], []]
+    for lay_out in (tables.configurations_frame, tables.settings_frame, tables.differences_frame):
         assert lay_out(compared).empty
-    assert "nothing to compare" in comparison.describe(comparison.read_sweep("small"))
+    assert "nothing to compare" in comparison.describe(compared)
     write_measured(folder / "seed-1", predicted(range(12)))
     compared = comparison.compare(comparison.read_sweep("small"))
     assert [row["setting"] for row in compared["settings"]] == ["the only setting"]
@@ -234,7 +230,7 @@ def test_what_is_missing_is_named(sweep):
 
 def test_the_file_holds_what_was_compared(sweep):
     compared = comparison.compare(comparison.read_sweep("small"))
-    comparison.write_comparison(compared)
+    ageclf.write_json(sweep / "comparison.json", compared)
     assert json.loads((sweep / "comparison.json").read_text(encoding="utf-8")) == {"schema": 2, **compared}
 
 

@@ -1,6 +1,8 @@
-"""Two steps of the whole recipe on JAX where no TensorFlow is: KERAS_BACKEND=jax python tests/jax_training.py FOLDER
+"""Two steps of the whole recipe on JAX, without TensorFlow.
 
-Leaves in the folder the checkpoint, the faces and what the network answers to them, and fails when anything asks for
+    KERAS_BACKEND=jax python tests/network/jax_training.py FOLDER
+
+Writes the checkpoint, the faces and their predicted probabilities into the folder, and fails when anything imports
 TensorFlow.
 """
 
@@ -23,7 +25,7 @@ def main(folder: Path) -> None:
     from ageclf.faces.groups import REFERENCE_EDGES, group_names
     from ageclf.network import training
     from ageclf.network.backend import keras
-    from ageclf.network.checkpoints import load_checkpoint, load_model, save_checkpoint
+    from ageclf.network.checkpoints import load_checkpoint, save_checkpoint
     from ageclf.network.model import N_AGES, augmentation, build_network, flip_averaged, with_auxiliary_outputs
     from ageclf.network.prediction import predict_probabilities
     from ageclf.network.progress import Progress
@@ -35,18 +37,19 @@ def main(folder: Path) -> None:
     targets = {name: np.eye(n, dtype="float32")[rng.integers(0, n, len(images))] for name, n in widths.items()}
     model = build_network(image_size=16, augment=augmentation(seed=1))
     path = folder / "jax.keras"
-    known = {"groups": group_names(), "edges": list(REFERENCE_EDGES), "backbone": "small", "image_size": 16}
-    progress = Progress(path, folder / "jax.csv", known | {"flip_average": True}, flip_averaged(model))
+    provenance = {"groups": group_names(), "edges": list(REFERENCE_EDGES), "backbone": "small", "image_size": 16}
+    progress = Progress(path, folder / "jax.csv", provenance | {"flip_average": True}, flip_averaged(model))
     schedule = {"head_epochs": 0, "epochs": 1, "batch_size": 8, "head_learning_rate": 0.0, "learning_rate": 1e-3}
     recipe = {"weight_decay": 0.02, "ema_momentum": 0.5, "batch_norm_faces": 8, "auxiliary": 0.3}
     faces = images, targets
     trained = with_auxiliary_outputs(model)
     training.fit(trained, faces, faces, progress, **schedule, **recipe, patience=1, seed=1)
     network, _ = load_checkpoint(path)
-    np.savez(folder / "told.npz", images=images, probabilities=predict_probabilities(network, images))
-    save_checkpoint(model, path.with_name("moving.keras"), known)  # with the layers that shift and turn
-    for what, compiled in {"training": trained, "prediction": load_model(path.with_name("moving.keras"))}.items():
-        assert compiled.jit_compile, f"{what} runs operation by operation"
+    np.savez(folder / "predictions.npz", images=images, probabilities=predict_probabilities(network, images))
+    save_checkpoint(model, path.with_name("moving.keras"), provenance)  # with the layers that shift and turn
+    loaded, _ = load_checkpoint(path.with_name("moving.keras"))
+    for what, compiled in {"training": trained, "prediction": loaded}.items():
+        assert compiled.jit_compile, f"{what} executes operation by operation"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What an HDF5 file can ask for beyond its own arrays is refused before it is done."""
+"""Whatever an HDF5 file can make HDF5 do beyond reading its own arrays is refused before it is done."""
 
 import os
 import re
@@ -14,7 +14,7 @@ from ageclf.network.hdf5 import assign, find_arrays, read_text, refusing
 
 @pytest.fixture
 def file(tmp_path, monkeypatch):
-    """A file with two arrays in a layer, a user's file that is none of its business, and a pipe that nobody fills."""
+    """A file with two arrays in a layer, a user's file that it must not read, and a pipe that nobody writes to."""
     monkeypatch.chdir(tmp_path)
     np.arange(12, dtype="f4").tofile("secret")
     os.mkfifo("pipe")
@@ -69,7 +69,7 @@ ATTACKS = {
     "a group in itself": lambda file: file["layer"].__setitem__("x", file["layer"]),
     "the file in a group": lambda file: file["layer"].__setitem__("x", file),
     "values from another file": virtual,
-    "as many values as a pipe gives": endless,
+    "as many values as a pipe holds": endless,
     "values of which none is stored": lambda file: file.create_dataset("layer/x", (10**12,), "f4", chunks=(10**6,)),
     "compressed values": lambda file: file.create_dataset("layer/x", (10**6,), "f4", compression="gzip"),
     "a type": lambda file: file["layer"].__setitem__("x", np.dtype("f4")),
@@ -82,7 +82,7 @@ def test_the_arrays_of_a_file_are_found_by_their_path(file):
 
 
 @pytest.mark.parametrize("what", ATTACKS)
-def test_what_leads_elsewhere_is_refused_before_anybody_follows(what, file):
+def test_what_leads_out_of_the_file_is_refused_before_it_is_followed(what, file):
     ATTACKS[what](file)
     with pytest.raises(ValueError, match=r"its part (layer/)?x\S* is a link, a second name, or no array that lies in"):
         find_arrays(file)
@@ -109,7 +109,7 @@ NOT_FLOATS = {
 
 
 @pytest.mark.parametrize("what", [*NOT_FLOATS, "texts of any length", "lists", "references", "nothing", "no space"])
-def test_an_array_of_anything_but_floats_that_are_all_there_is_refused(what, file):
+def test_an_array_of_anything_but_floats_that_are_all_present_is_refused(what, file):
     variable = keras.Variable(np.zeros(4, "f4"))
     kinds = {"texts of any length": h5py.string_dtype(), "lists": h5py.vlen_dtype("f4"), "references": h5py.ref_dtype}
     if what in NOT_FLOATS:
@@ -137,7 +137,7 @@ def test_an_array_of_another_size_is_refused_unread(file):
         assign({"x": keras.Variable(np.zeros(4, "f4"))}, [("x", find_arrays(file)["x"])])
 
 
-def test_one_text_is_read_and_what_could_be_endless_refused(file):
+def test_one_text_is_read_and_anything_that_could_be_endless_refused(file):
     file.attrs.update({"text": "a", "bytes": b"a", "fixed": np.bytes_("a"), "number": 1, "many": [b"a"] * 3})
     assert [len(read_text(file, name)) for name in ("text", "bytes", "fixed")] == [1, 1, 1]
     file.attrs["reference"] = file["layer"].ref
@@ -146,7 +146,7 @@ def test_one_text_is_read_and_what_could_be_endless_refused(file):
             read_text(file, name)
 
 
-def test_a_refusal_is_one_line_without_what_a_terminal_would_obey(tmp_path):
+def test_a_refusal_is_one_line_without_control_characters(tmp_path):
     path = tmp_path / "some.h5"
     path.touch()
     with (

@@ -1,20 +1,26 @@
-"""The network takes raw grey values; augmentation acts in training only and fills with black."""
+"""The network takes raw grey values; augmentation acts in training only and fills with black; soft targets divide an
+age near the edge of a group between two.
+"""
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from ageclf.faces.groups import REFERENCE_EDGES, group_names
+from ageclf.faces.groups import REFERENCE_EDGES, age_to_group, group_names
 from ageclf.network.backend import keras
-from ageclf.network.checkpoints import load_model, save_checkpoint
+from ageclf.network.checkpoints import load_checkpoint, save_checkpoint
 from ageclf.network.model import (
     augmentation,
     build_network,
     flip_averaged,
     losses,
+    soft_targets,
+    targets,
     with_auxiliary_outputs,
     without_augmentation,
 )
-from ageclf.network.prediction import predict_probabilities
+
+AGES = np.arange(0, 121)
 
 
 @pytest.fixture(scope="module")
@@ -54,9 +60,9 @@ def test_each_augmentation_acts_alone_and_repeats_with_its_seed(faces, change):
 
 def test_a_shift_by_whole_pixels_makes_no_new_grey_value(faces):
     alone = {"flip": False, "brightness": 0, "translation": 0.1, "rotation": 0, "seed": 1}
-    blurred, sharp = (np.asarray(augmentation(**alone, whole_pixels=whole)(faces, training=True)) for whole in (0, 1))
+    blurred, exact = (np.asarray(augmentation(**alone, whole_pixels=whole)(faces, training=True)) for whole in (0, 1))
     middle = faces[0, 20:28, 20:28]
-    windows = np.lib.stride_tricks.sliding_window_view(sharp[0, ..., 0], (8, 8))
+    windows = np.lib.stride_tricks.sliding_window_view(exact[0, ..., 0], (8, 8))
     assert (windows == middle[..., 0]).all(axis=(2, 3)).sum() == 1
     assert not np.isin(blurred, faces).all()
 
@@ -64,15 +70,6 @@ def test_a_shift_by_whole_pixels_makes_no_new_grey_value(faces):
 def test_no_augmentation_changes_nothing(faces):
     unchanged = augmentation(flip=False, brightness=0, translation=0, rotation=0)(faces, training=True)
     np.testing.assert_array_equal(unchanged, faces)
-
-
-@pytest.mark.parametrize("n", [1, 3, 8])
-def test_predicting_by_the_piece_gives_what_keras_predicts(faces, n):
-    model = build_network(augment=augmentation())
-    images = faces[:n, ..., 0].astype("uint8")
-    told = predict_probabilities(model, images, at_once=3)
-    assert (told.shape, told.dtype) == ((n, 6), "float32")
-    np.testing.assert_allclose(told, model.predict(images[..., None], verbose=0), atol=1e-6)
 
 
 def test_faces_are_moved_exactly_whatever_the_precision(faces):
@@ -89,27 +86,27 @@ def test_without_augmentation_a_network_is_trained_on_faces_as_they_are(faces):
     model = build_network(augment=augmentation(flip=False, translation=0, rotation=0))
     plain = without_augmentation(model)
     np.testing.assert_allclose(plain.predict(faces, verbose=0), model.predict(faces, verbose=0), atol=1e-6)
-    inside, seen = plain.get_layer("rescale"), []
-    inside.call = lambda x, call=inside.call: (seen.append(np.asarray(x)), call(x))[1]
+    inside, inputs = plain.get_layer("rescale"), []
+    inside.call = lambda x, call=inside.call: (inputs.append(np.asarray(x)), call(x))[1]
     plain(faces, training=True)
     model(faces, training=True)
-    np.testing.assert_array_equal(seen[0], faces)
-    assert not np.array_equal(seen[1], faces)
+    np.testing.assert_array_equal(inputs[0], faces)
+    assert not np.array_equal(inputs[1], faces)
 
 
 @pytest.mark.parametrize("backbone", ["small", "EfficientNetV2B0"])
 def test_the_mean_over_face_and_mirror_image_survives_saving(faces, tmp_path, backbone):
     model = build_network(backbone, 32, augment=augmentation())
-    known = {"groups": group_names(), "edges": list(REFERENCE_EDGES), "backbone": backbone, "image_size": 32}
-    save_checkpoint(flip_averaged(model), tmp_path / "flip.keras", known | {"flip_average": True})
+    provenance = {"groups": group_names(), "edges": list(REFERENCE_EDGES), "backbone": backbone, "image_size": 32}
+    save_checkpoint(flip_averaged(model), tmp_path / "flip.keras", provenance | {"flip_average": True})
     one, mirrored = (model.predict(x, verbose=0) for x in (faces, faces[:, :, ::-1]))
     assert not np.allclose(one, mirrored, atol=1e-6)
-    averaged = load_model(tmp_path / "flip.keras")
+    averaged, _ = load_checkpoint(tmp_path / "flip.keras")
     np.testing.assert_allclose(averaged.predict(faces, verbose=0), (one + mirrored) / 2, atol=1e-6)
     np.testing.assert_allclose(averaged.predict(faces[:1], verbose=0), (one + mirrored)[:1] / 2, atol=1e-6)
 
 
-def test_a_network_without_augmentation_has_no_place_for_mirror_images():
+def test_a_network_without_augmentation_cannot_be_flip_averaged():
     with pytest.raises(ValueError, match="augmentation"):
         flip_averaged(build_network())
 
@@ -117,13 +114,13 @@ def test_a_network_without_augmentation_has_no_place_for_mirror_images():
 def test_auxiliary_outputs_share_all_but_their_last_layer(faces):
     model = build_network()
     more = with_auxiliary_outputs(model)
-    told = more.predict(faces, verbose=0)
-    assert {name: values.shape for name, values in told.items()} == {
+    predicted = more.predict(faces, verbose=0)
+    assert {name: values.shape for name, values in predicted.items()} == {
         "probabilities": (8, 6),
         "ages": (8, 117),
         "gender": (8, 2),
     }
-    np.testing.assert_allclose(told["probabilities"], model.predict(faces, verbose=0), atol=1e-6)
+    np.testing.assert_allclose(predicted["probabilities"], model.predict(faces, verbose=0), atol=1e-6)
     more.get_layer("dense").kernel.assign(0 * more.get_layer("dense").kernel)
     assert np.ptp(model.predict(faces, verbose=0), axis=0).max() == pytest.approx(0, abs=1e-7)
 
@@ -148,3 +145,36 @@ def test_each_efficientnet_is_rescaled_once(backbone, own):
 def test_unknown_backbone_is_refused_with_those_that_exist():
     with pytest.raises(ValueError, match="small, EfficientNetV2B0"):
         build_network("ResNet50")
+
+
+def test_without_a_width_targets_are_one_hot():
+    expected = np.eye(6)[age_to_group(AGES)]
+    hard = soft_targets(AGES, REFERENCE_EDGES)
+    np.testing.assert_array_equal(hard, expected)
+    assert hard.dtype == np.float32
+
+
+def test_soft_targets_add_up_to_one_and_are_highest_for_the_own_group():
+    soft = soft_targets(AGES, REFERENCE_EDGES, 2.5)
+    np.testing.assert_allclose(soft.sum(axis=1), 1, atol=1e-6)
+    np.testing.assert_array_equal(soft.argmax(axis=1), age_to_group(AGES))
+
+
+def test_soft_targets_beside_an_edge_follow_the_normal_distribution():
+    """18 years are 18.5 at the mean, half a year below 19: Φ(0.2) = 0.5793 for a width of 2.5."""
+    row = soft_targets([18], REFERENCE_EDGES, 2.5)[0]
+    assert row[1] == pytest.approx(0.5793, abs=1e-4)
+    assert row[2] == pytest.approx(0.4207, abs=1e-4)
+
+
+def test_auxiliary_targets_are_those_of_each_output():
+    table = pd.DataFrame({"age": [0, 40, 120], "gender": [0, 1, 1]})
+    several = targets(table, REFERENCE_EDGES, 2.0, auxiliary=True)
+    assert {name: values.shape for name, values in several.items()} == {
+        "probabilities": (3, 6),
+        "ages": (3, 117),
+        "gender": (3, 2),
+    }
+    np.testing.assert_array_equal(several["probabilities"], targets(table, REFERENCE_EDGES, 2.0))
+    np.testing.assert_array_equal(several["ages"].argmax(axis=1), [0, 40, 116])
+    np.testing.assert_array_equal(several["gender"], [[1, 0], [0, 1], [0, 1]])

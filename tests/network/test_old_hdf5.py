@@ -1,4 +1,4 @@
-"""Old whole-model HDF5 files, written here by tf-keras, which is Keras 2: read exactly, or refused by what is wrong."""
+"""Old whole-model HDF5 files, written here by tf-keras, which is Keras 2: read exactly, or refused with the reason."""
 
 import functools
 import json
@@ -28,7 +28,7 @@ with warnings.catch_warnings():
 pytestmark = pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file:UserWarning")
 
 layers = tf_keras.layers
-# Dark and bright ones, so that a network's answers differ.
+# Dark and bright ones, so that a network's predictions differ.
 FACES = (np.random.default_rng(0).random((12, 48, 48)) * np.linspace(9, 255, 12)[:, None, None]).astype("uint8")
 
 
@@ -114,29 +114,29 @@ def read(build, folder: Path) -> tuple[keras.Model, dict]:
 
 
 @pytest.mark.parametrize("build", [functional, sequential, trained], ids=lambda build: build.__name__)
-def test_grey_faces_get_the_probabilities_that_the_old_network_gives(build, folder):
+def test_grey_faces_get_the_probabilities_that_the_old_network_predicts(build, folder):
     path, old = written(build, folder)
     new, _ = read(build, folder)
     assert ("optimizer_weights" in h5py.File(path)) == (build is trained)
     expected = old.predict(rgb(FACES), verbose=0)
-    given = new.predict(FACES[..., np.newaxis], verbose=0)
-    assert expected.std(axis=0).max() > 0.01, "the faces must not all look alike to it"
-    np.testing.assert_allclose(given, expected, rtol=0, atol=1e-4)
+    predicted = new.predict(FACES[..., np.newaxis], verbose=0)
+    assert expected.std(axis=0).max() > 0.01, "its predictions must differ between the faces"
+    np.testing.assert_allclose(predicted, expected, rtol=0, atol=1e-4)
     assert new.input_shape == (None, 48, 48, 1)
 
 
 def test_a_network_from_an_old_file_is_saved_as_a_checkpoint_like_any_other(folder, tmp_path):
-    model, known = read(functional, folder)
-    checkpoints.save_checkpoint(model, tmp_path / "new.keras", known)
-    again = checkpoints.load_model(tmp_path / "new.keras")
-    for loaded, saved in zip(again.get_weights(), model.get_weights(), strict=True):
-        np.testing.assert_array_equal(loaded, saved)
-    told, expected = (one.predict(FACES[..., np.newaxis], verbose=0) for one in (again, model))
-    np.testing.assert_allclose(told, expected, atol=1e-6)
+    model, metadata = read(functional, folder)
+    checkpoints.save_checkpoint(model, tmp_path / "new.keras", metadata)
+    loaded, _ = checkpoints.load_checkpoint(tmp_path / "new.keras")
+    for array, saved in zip(loaded.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(array, saved)
+    predicted, expected = (one.predict(FACES[..., np.newaxis], verbose=0) for one in (loaded, model))
+    np.testing.assert_allclose(predicted, expected, atol=1e-6)
 
 
 @pytest.mark.parametrize(("build", "size"), [(functional, 40), (sequential, 56), (trained, 48)])
-def test_what_is_known_of_an_old_file_is_told_and_the_rest_is_none(build, size, folder):
+def test_metadata_of_an_old_file_are_what_it_shows_and_otherwise_none(build, size, folder):
     unknown = ("data", "split_seed", "seed", "epoch", "val_loss", "val_accuracy", "training_counts", "training_faces")
     assert read(build, folder)[1] == {
         "run": build.__name__,
@@ -151,11 +151,11 @@ def test_what_is_known_of_an_old_file_is_told_and_the_rest_is_none(build, size, 
     }
 
 
-def test_a_json_beside_an_old_file_adds_what_its_owner_knows_whatever_the_name(folder, tmp_path):
+def test_a_json_beside_an_old_file_adds_metadata_whatever_the_name(folder, tmp_path):
     path = Path(shutil.copy(written(functional, folder)[0], tmp_path / "ckpt-1.keras"))
     path.with_suffix(".json").write_text(json.dumps({"weights": "imagenet", "training_faces": ["a"]}))
-    _, known = checkpoints.load_checkpoint(path)
-    assert (known["weights"], known["training_faces"], known["run"]) == ("imagenet", ["a"], "ckpt-1")
+    _, metadata = checkpoints.load_checkpoint(path)
+    assert (metadata["weights"], metadata["training_faces"], metadata["run"]) == ("imagenet", ["a"], "ckpt-1")
 
 
 def stand_in(name: str = "efficientnetv2-b0", pooling=layers.GlobalAveragePooling2D) -> tf_keras.Model:
@@ -187,7 +187,7 @@ def always_dropping() -> tf_keras.Model:
 def branched() -> tf_keras.Model:
     inputs = tf_keras.Input((48, 48, 3))
     scaled = layers.Rescaling(1 / 127.5, -1)(inputs)
-    return tf_keras.Model(inputs, [scaled, layers.Dropout(0.3, name="aside")(inputs)])
+    return tf_keras.Model(inputs, [scaled, layers.Dropout(0.3, name="branch")(inputs)])
 
 
 def doubled() -> tf_keras.Model:
@@ -247,8 +247,8 @@ OTHER_NETWORKS = {
         lambda: network(first=[layers.RandomCrop(40, 40, name="crop")]),
         "RandomCrop 'crop' is no layer of the reference network",
     ),
-    "dropout that never rests": (always_dropping, "Dropout 'drop' always runs as in training"),
-    "a branch": (branched, "Dropout 'aside' does not follow on 'rescaling.*' alone"),
+    "dropout that is always active": (always_dropping, "Dropout 'drop' always runs as in training"),
+    "a branch": (branched, "Dropout 'branch' does not follow on 'rescaling.*' alone"),
     "larger pictures": (
         lambda: network(shape=(64, 64, 3)),
         r"takes pictures of shape \[64, 64, 3\], not \[48, 48, 3\]",
@@ -263,7 +263,7 @@ def test_another_network_is_refused_by_the_first_thing_that_does_not_fit(what, f
     with pytest.raises(
         ValueError, match=rf"other\.h5: not a checkpoint: .*{message}.*; get the file again, train again"
     ):
-        checkpoints.load_model(path)
+        checkpoints.load_checkpoint(path)
 
 
 STEM = "efficientnetv2-b0/stem_conv/kernel:0"
@@ -291,13 +291,13 @@ def test_an_array_that_does_not_fit_is_refused_by_name(change, message, folder):
     with h5py.File(path, "a") as file:
         change(file["model_weights"])
     with pytest.raises(ValueError, match=message):
-        checkpoints.load_model(path)
+        checkpoints.load_checkpoint(path)
 
 
 def outside(file: h5py.File) -> None:
     del file["model_weights"][STEM]
-    kept = [(str(Path(file.filename).with_name("secret")), 0, h5py.h5f.UNLIMITED)]
-    file["model_weights"].create_dataset(STEM, (3, 3, 3, 32), "f4", external=kept)
+    external = [(str(Path(file.filename).with_name("secret")), 0, h5py.h5f.UNLIMITED)]
+    file["model_weights"].create_dataset(STEM, (3, 3, 3, 32), "f4", external=external)
 
 
 def pipe(file: h5py.File) -> None:
@@ -318,7 +318,7 @@ def linked(file: h5py.File) -> None:
     file["model_weights"] = h5py.ExternalLink("other.h5", "/")
 
 
-def described(change: Callable[[str], str]) -> Callable[[h5py.File], None]:
+def configured(change: Callable[[str], str]) -> Callable[[h5py.File], None]:
     def rewrite(file: h5py.File) -> None:
         file.attrs["model_config"] = change(file.attrs["model_config"])
 
@@ -330,19 +330,19 @@ HOSTILE = {
     "values in a pipe": (pipe, f"its part model_weights/{STEM} is a link"),
     "values from another file": (computed, f"its part model_weights/{STEM} is a link"),
     "arrays by a link to another file": (linked, "its part model_weights is a link"),
-    "a deep description": (described(lambda _: "[" * 10**6), "cut short or damaged .maximum recursion depth"),
-    "a long description": (described(lambda _: " " * (2**25 + 1)), "Expecting value"),
-    "a huge picture": (described(lambda text: text.replace(": 56", ": 99999")), "expected 8 to 512"),
+    "a deep configuration": (configured(lambda _: "[" * 10**6), "cut short or damaged .maximum recursion depth"),
+    "a long configuration": (configured(lambda _: " " * (2**25 + 1)), "Expecting value"),
+    "a huge picture": (configured(lambda text: text.replace(": 56", ": 99999")), "expected 8 to 512"),
     "an endless one": (
-        described(lambda text: text.replace(": 56", f": {'9' * 300}")),
+        configured(lambda text: text.replace(": 56", f": {'9' * 300}")),
         "image_size=999",
     ),
-    "two descriptions": (lambda file: file.attrs.update(model_config=[b"{}"] * 2), "model_config is no text"),
+    "two configurations": (lambda file: file.attrs.update(model_config=[b"{}"] * 2), "model_config is no text"),
 }
 
 
 @pytest.mark.parametrize("what", HOSTILE)
-def test_what_a_file_asks_for_beyond_its_arrays_is_refused(what, folder, tmp_path):
+def test_a_file_that_holds_more_than_its_own_arrays_is_refused(what, folder, tmp_path):
     change, message = HOSTILE[what]
     path = Path(shutil.copy(written(sequential, folder)[0], tmp_path / "changed.h5"))
     np.zeros(3 * 3 * 3 * 32, "f4").tofile(tmp_path / "secret")
@@ -350,15 +350,15 @@ def test_what_a_file_asks_for_beyond_its_arrays_is_refused(what, folder, tmp_pat
         other["x"] = np.zeros((3, 3, 3, 32), "f4")
         change(file)
     with pytest.raises(ValueError, match=rf"changed\.h5: not a checkpoint: .*{message}.*; get the file again, train"):
-        checkpoints.load_model(path)
+        checkpoints.load_checkpoint(path)
 
 
 def test_a_json_beside_an_old_file_is_checked_as_any_other(folder, tmp_path):
     path = Path(shutil.copy(written(functional, folder)[0], tmp_path / "old.h5"))
-    for said in ({"temperature": -1}, {"groups": ["0-5", "6+"], "edges": [6]}, {"training_counts": [1]}):
-        path.with_suffix(".json").write_text(json.dumps(said))
+    for metadata in ({"temperature": -1}, {"groups": ["0-5", "6+"], "edges": [6]}, {"training_counts": [1]}):
+        path.with_suffix(".json").write_text(json.dumps(metadata))
         with pytest.raises(
-            ValueError, match=rf"old\.json: not a checkpoint's provenance: {'|'.join([*said, 'groups'])}"
+            ValueError, match=rf"old\.json: not a checkpoint's provenance: {'|'.join([*metadata, 'groups'])}"
         ):
             checkpoints.load_checkpoint(path)
 
@@ -368,7 +368,7 @@ def test_hdf5_that_is_no_whole_network_of_keras_2_is_refused(folder):
     keras.Sequential([keras.Input((48, 48, 3)), keras.layers.Flatten(), keras.layers.Dense(6)]).save(folder / "k3.h5")
     for name in ("only.h5", "k3.h5"):
         with pytest.raises(ValueError, match=f"{name}: not a checkpoint: it is an HDF5 file, but not a whole network"):
-            checkpoints.load_model(folder / name)
+            checkpoints.load_checkpoint(folder / name)
 
 
 def test_the_evaluation_notebook_measures_an_old_file_as_keras_2_does(folder, tmp_path):

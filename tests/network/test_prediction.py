@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
+from ageclf.faces.groups import REFERENCE_EDGES, group_names
 from ageclf.network.backend import keras
+from ageclf.network.checkpoints import load_checkpoint, save_checkpoint
 from ageclf.network.model import augmentation, build_network, flip_averaged
 from ageclf.network.prediction import grad_cam, predict_probabilities
 
@@ -47,7 +49,7 @@ def test_the_map_is_high_where_the_evidence_for_the_group_is():
     inside, outside = (slice(0, 21), slice(0, 21)), (slice(27, 48), slice(27, 48))
     assert bright[inside] == pytest.approx(1)
     assert bright[outside] == pytest.approx(0)
-    # What speaks against a group is no evidence for it.
+    # Evidence against a group is no evidence for it.
     assert dark[inside] == pytest.approx(0)
     assert dark[outside] == pytest.approx(1)
     assert not nowhere.any(), "no evidence anywhere is no heat, and no division by zero"
@@ -102,9 +104,11 @@ def test_the_map_of_a_mirror_averaged_network_is_that_of_the_face_as_it_is(tmp_p
     network = build_network(augment=augmentation())
     images = np.random.default_rng(0).integers(0, 256, (3, 48, 48)).astype("uint8")
     expected = grad_cam(network, images, np.array([0, 1, 2]))
-    flip_averaged(network).save(tmp_path / "mirrored.keras")
-    mirrored = keras.models.load_model(tmp_path / "mirrored.keras", compile=False)
-    np.testing.assert_allclose(grad_cam(mirrored, images, np.array([0, 1, 2])), expected, atol=1e-5)
+    path, provenance = tmp_path / "mirrored.keras", {"groups": group_names(), "edges": list(REFERENCE_EDGES)}
+    provenance |= {"backbone": "small", "image_size": 48, "flip_average": True}
+    save_checkpoint(flip_averaged(network), path, provenance)
+    for mirrored in (load_checkpoint(path)[0], keras.models.load_model(path, compile=False)):
+        np.testing.assert_allclose(grad_cam(mirrored, images, np.array([0, 1, 2])), expected, atol=1e-5)
 
 
 def test_a_network_with_other_layers_is_refused():

@@ -1,4 +1,4 @@
-"""A training that was stopped ends exactly as one that was not, and an old state is never mixed with something else."""
+"""A training that was stopped ends exactly as one that was not, and is never resumed with other code or settings."""
 
 import json
 import os
@@ -19,7 +19,8 @@ from tiny_training import (
     VAL_LOSSES,
     Interrupted,
     faces,
-    kept,
+    read_history,
+    saved,
     tiny_network,
     train,
 )
@@ -30,17 +31,17 @@ from ageclf.network.progress import Progress, epochs_since_best, group_metrics
 
 SCRIPT = Path(__file__).with_name("tiny_training.py")
 
-# One after the other, on what the one before has left. By `VAL_LOSSES` an undisturbed training has two epochs of the
+# One after the other, each on what the one before left. By `VAL_LOSSES` an undisturbed training has two epochs of the
 # head, then nine of everything, the eighth of all the best, and stops early after the eleventh.
 DEATHS = (
     "batch 2",  # before anything is saved
     "half .keras 1",  # in the middle of the first file
-    "before .npz 1",  # with the epoch's checkpoint and log saved, but not its state: it is done again
+    "before .npz 1",  # with the epoch's checkpoint and log saved, but not its state: it is repeated
     "after .npz 2",  # with the head trained, before the second phase and its new optimizer
     "after .keras 1",  # between a better checkpoint and the .json that belongs to it
     "batch 8",  # in the middle of an epoch
     "half .npz 1",
-    "after .npz 4",  # with the epoch saved after which it stops early: nothing is left to do
+    "after .npz 4",  # with the epoch saved after which it stops early: nothing remains to be done
 )
 
 
@@ -58,27 +59,28 @@ def undisturbed(tmp_path_factory) -> Path:
 
 
 def assert_same_end(folder: Path, undisturbed: Path) -> dict:
-    """Compare all that two trainings have left, to the last bit; return what is known of the network that was kept."""
+    """Compare all files of two trainings, to the last bit; return the metadata of the network that was saved."""
     np.testing.assert_array_equal(np.load(folder / "end.npy"), np.load(undisturbed / "end.npy"))
     assert (folder / "tiny.csv").read_text() == (undisturbed / "tiny.csv").read_text()
     with np.load(folder / "tiny.training.npz") as state, np.load(undisturbed / "tiny.training.npz") as expected:
         assert state.files == expected.files
         assert all(np.array_equal(state[name], expected[name]) for name in expected.files)
-    (network, known), (expected, expected_known) = kept(folder), kept(undisturbed)
-    assert {**known, "sha256": None} == {**expected_known, "sha256": None}  # a .keras holds the time it was written
+    (network, metadata), (expected, expected_metadata) = saved(folder), saved(undisturbed)
+    del metadata["sha256"], expected_metadata["sha256"]  # a .keras holds the time at which it was written
+    assert metadata == expected_metadata
     for array, other in zip(network.get_weights(), expected.get_weights(), strict=True):
         np.testing.assert_array_equal(array, other)
-    return known
+    return metadata
 
 
 def test_a_training_killed_again_and_again_ends_exactly_as_one_that_was_not(tmp_path, undisturbed):
-    done = []
+    epochs = []
     for point in DEATHS:
         child = process(tmp_path, point)
         assert child.wait() == -9, child.stderr.read()
         state = tmp_path / "tiny.training.npz"
-        done.append(len(stored(state)["history"]) if state.exists() else 0)
-    assert done == [0, 0, 0, 2, 6, 7, 7, 11], "each death came where it was meant to"
+        epochs.append(len(recorded(state)["history"]) if state.exists() else 0)
+    assert epochs == [0, 0, 0, 2, 6, 7, 7, 11], "each death came where it was planned"
     child = process(tmp_path)
     assert child.wait() == 0, child.stderr.read()
     assert assert_same_end(tmp_path, undisturbed)["epoch"] == 8
@@ -86,12 +88,12 @@ def test_a_training_killed_again_and_again_ends_exactly_as_one_that_was_not(tmp_
     assert names == {"tiny.keras", "tiny.json", "tiny.csv", "tiny.training.npz", "end.npy"}, "nothing half written"
 
 
-def stored(state: Path) -> dict:
+def recorded(state: Path) -> dict:
     with np.load(state, allow_pickle=False) as arrays:
-        return json.loads(str(arrays["known"]))
+        return json.loads(str(arrays["metadata"]))
 
 
-def test_a_full_disk_stops_a_training_in_one_sentence_and_with_room_it_goes_on(tmp_path, undisturbed):
+def test_a_full_disk_stops_a_training_in_one_sentence_and_with_room_it_resumes(tmp_path, undisturbed):
     """On a real file system of one megabyte, in a name space of its own: it holds one epoch, and not a second."""
     disk = tmp_path / "disk"
     disk.mkdir()
@@ -107,9 +109,9 @@ def test_a_full_disk_stops_a_training_in_one_sentence_and_with_room_it_goes_on(t
     command = ["unshare", *root, "--mount", "bash", "-c", script]
     child = subprocess.run(command, capture_output=True, text=True)
     assert child.returncode == 0, child.stderr
-    said = (tmp_path / "output").read_text()
+    output = (tmp_path / "output").read_text()
     reason = r"\S+/tiny\S+ could not be written: \[Errno 28\] No space left on device"
-    assert re.search(rf"OSError: {disk}: epoch 2 could not be saved \({reason}\); when that is mended", said), said
+    assert re.search(rf"OSError: {disk}: epoch 2 could not be saved \({reason}\); once that is fixed", output), output
     left = set((tmp_path / "files").read_text().split())
     assert left == {"filler", "tensorboard", "tiny.csv", "tiny.json", "tiny.keras", "tiny.training.npz"}
     assert assert_same_end(tmp_path, undisturbed)["epoch"] == 8
@@ -126,16 +128,16 @@ def test_a_training_on_two_devices_that_was_killed_ends_exactly_as_one_that_was_
             assert child.returncode == (-9 if point else 0), child.stderr
             assert point or "trained on 2" in child.stdout
     assert assert_same_end(tmp_path / "killed", tmp_path / "undisturbed")["epoch"] == 8
-    network, _ = kept(tmp_path / "killed")
-    images, targets = (array[:12] for array in faces(13, seed=5))  # but for one, which two devices cannot share
+    network, _ = saved(tmp_path / "killed")
+    images, targets = (array[:12] for array in faces(13, seed=5))  # two devices leave out the last
     loss = keras.losses.CategoricalCrossentropy()(targets, network.predict(images[..., None], verbose=0))
-    measured = training.read_history(tmp_path / "killed" / "tiny.csv")["measured"]
+    measured = read_history(tmp_path / "killed")["measured"]
     assert float(loss) == pytest.approx(measured[8], abs=1e-5)
 
 
 @pytest.fixture(scope="module")
 def stopped_once(tmp_path_factory) -> Path:
-    """What a training leaves that was stopped after its third epoch, the first after the head's two."""
+    """Files of a training that was stopped after its third epoch, the first after the head's two."""
     folder = tmp_path_factory.mktemp("stopped")
     with pytest.raises(KeyboardInterrupt):
         train(folder, Interrupted)
@@ -151,20 +153,20 @@ def progress_of(folder: Path, **changes: object) -> Progress:
     return Progress(folder / "tiny.keras", folder / "tiny.csv", PROVENANCE | SCHEDULE | changes)
 
 
-def test_what_was_done_before_is_known(stopped):
+def test_the_history_of_a_stopped_training_is_read(stopped):
     assert [row["epoch"] for row in progress_of(stopped).history] == [1, 2, 3]
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"epochs": 40}, "was begun with epochs 12, and now it is 40"),
-        ({"data": {"name": "a.csv", "sha256": "ff"}}, "was begun with data.sha256 '00', and now it is 'ff'"),
-        ({"brightness": 0.2}, "was begun with brightness None, and now it is 0.2"),
-        ({"training_faces": ["f" * 16] * 999}, "was begun with training_faces .*ffff.*…;"),
+        ({"epochs": 40}, "was started with epochs 12, and now it is 40"),
+        ({"data": {"name": "a.csv", "sha256": "ff"}}, "was started with data.sha256 '00', and now it is 'ff'"),
+        ({"brightness": 0.2}, "was started with brightness None, and now it is 0.2"),
+        ({"training_faces": ["f" * 16] * 999}, "was started with training_faces .*ffff.*\\.\\.\\."),
     ],
 )
-def test_a_state_that_was_begun_with_something_else_is_refused(stopped, changes, message):
+def test_a_state_that_was_started_with_other_settings_is_refused(stopped, changes, message):
     with pytest.raises(ValueError, match=message) as refused:
         progress_of(stopped, **changes)
     assert str(refused.value).startswith(str(stopped / "tiny.training.npz"))
@@ -172,9 +174,15 @@ def test_a_state_that_was_begun_with_something_else_is_refused(stopped, changes,
     assert (stopped / "tiny.csv").exists()
 
 
-def test_a_state_that_was_begun_with_other_code_is_refused(stopped, monkeypatch):
-    monkeypatch.setattr(progress, "SOURCES", ("model.py", "groups.py"))
-    with pytest.raises(ValueError, match="was begun with source"):
+@pytest.mark.parametrize("module", ["backend.py", "checkpoints.py", "model.py", "training.py"])
+def test_a_state_that_was_started_with_other_code_is_refused_by_the_name_of_the_module(stopped, module, monkeypatch):
+    """Every module of the folder counts, those too that a training imports through others."""
+    copies = [Path(shutil.copy(path, stopped)) for path in progress.SOURCES]
+    monkeypatch.setattr(progress, "SOURCES", copies)
+    assert len(progress_of(stopped).history) == 3
+    edited = next(path for path in copies if path.name == module)
+    edited.write_bytes(edited.read_bytes() + b"\n")
+    with pytest.raises(ValueError, match=rf"was started with source\.{module} '.*', and now it is '.*'; change that"):
         progress_of(stopped)
 
 
@@ -197,11 +205,11 @@ def test_a_damaged_state_is_refused_with_a_way_out(stopped, damage):
 def test_a_state_of_another_network_is_refused(stopped):
     other = keras.Sequential([keras.Input((48, 48, 1)), keras.layers.Flatten(), keras.layers.Dense(6)])
     with pytest.raises(ValueError, match="does not come back as it was"):
-        progress_of(stopped).restore_network(other)
+        progress_of(stopped).restore("network", other.variables)
 
 
 def test_a_state_is_no_pickle(stopped):
-    np.savez(stopped / "tiny.training.npz", known=np.array([{}], dtype=object))
+    np.savez(stopped / "tiny.training.npz", metadata=np.array([{}], dtype=object))
     with pytest.raises(ValueError, match=r"cannot be read .*allow_pickle=False"):
         progress_of(stopped)
 
@@ -219,14 +227,14 @@ def test_after_its_end_a_training_starts_anew(stopped):
     assert (stopped / "tiny.keras").exists()
 
 
-def test_what_another_run_is_writing_is_left_alone(stopped):
+def test_files_that_another_run_is_writing_are_not_removed(stopped):
     for name in (".1-tiny.keras", ".1-my-tiny.keras"):
         (stopped / name).touch()
     progress_of(stopped)
     assert [path.name for path in stopped.glob(".*")] == [".1-my-tiny.keras"]
 
 
-def test_a_cell_that_was_interrupted_and_is_run_again_goes_on(tmp_path):
+def test_a_cell_that_was_interrupted_and_is_run_again_resumes(tmp_path):
     """With the network and the `Progress` that a notebook's kernel still has."""
     model, progress = tiny_network(), Interrupted(tmp_path / "tiny.keras", tmp_path / "tiny.csv", PROVENANCE)
     with pytest.raises(KeyboardInterrupt):
@@ -236,15 +244,15 @@ def test_a_cell_that_was_interrupted_and_is_run_again_goes_on(tmp_path):
     assert pd.read_csv(tmp_path / "tiny.csv")["epoch"].tolist() == [row["epoch"] for row in progress.history]
 
 
-def test_a_training_whose_averages_are_kept_goes_on_as_if_nothing_had_happened(tmp_path):
-    """In the state, weights and averages have changed places."""
+def test_a_training_with_ema_that_was_stopped_ends_exactly_as_one_that_was_not(tmp_path):
+    """In the state, weights and averages are swapped."""
     settings = AVERAGED | {"head_epochs": 0, "patience": 6}
     with pytest.raises(KeyboardInterrupt):
         train(tmp_path / "stopped", Interrupted, **settings)
     ends = [train(tmp_path / name, **settings) for name in ("stopped", "undisturbed")]
     for stopped, undisturbed in zip(*(model.get_weights() for model in ends), strict=True):
         np.testing.assert_array_equal(stopped, undisturbed)
-    logs = [training.read_history(tmp_path / name / "tiny.csv") for name in ("stopped", "undisturbed")]
+    logs = [read_history(tmp_path / name) for name in ("stopped", "undisturbed")]
     assert [len(log) for log in logs] == [6, 6]
     pd.testing.assert_frame_equal(*logs, check_exact=True)
 
@@ -259,7 +267,7 @@ def test_epochs_are_counted_since_the_first_lowest_loss():
     assert since(1.0, 0.5, 2.0, 3.0) == 2
 
 
-def test_the_groups_loss_and_accuracy_are_called_alike_with_auxiliary_outputs():
+def test_the_groups_loss_and_accuracy_have_the_same_names_with_auxiliary_outputs():
     plain = {"loss": 1.0, "accuracy": 0.5, "val_loss": 1.5, "val_accuracy": 0.4}
     assert group_metrics(plain) == plain
     several = {"loss": 3.0, "probabilities_loss": 1.0, "ages_loss": 2.0, "probabilities_accuracy": 0.5}

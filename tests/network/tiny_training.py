@@ -1,13 +1,13 @@
 """A small training through the project's own code, as a process that kills itself where a test wants it.
 
-    python tests/tiny_training.py FOLDER [POINT]
+    python tests/network/tiny_training.py FOLDER [POINT]
 
-Its validation losses are told, `VAL_LOSSES`: which epoch is best and when it stops early are the same on any processor.
+Its validation losses are set, `VAL_LOSSES`: which epoch is best and when it stops early are the same on any processor.
 
 A point is `batch N`: when the Nth batch is asked for; or `half X`, `before X`, `after X`: when half of the file X of
 an epoch is written, right before or right after it gets its name. X is `.keras 2` for the second .keras file.
 With TWO_DEVICES in the environment, TensorFlow sees the processor as two devices, and trains on both; then moving
-averages of the weights are kept.
+averages of the weights are saved.
 """
 
 import json
@@ -17,6 +17,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 import ageclf
 from ageclf.network import training
@@ -44,7 +45,7 @@ if TWO_DEVICES:
     halves = [tf.config.LogicalDeviceConfiguration(), tf.config.LogicalDeviceConfiguration()]
     tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], halves)
 
-# To train on, to validate with; one more than two devices can share evenly.
+# To train on, to validate with; one more than can be divided between two devices.
 FACES = faces(24 + TWO_DEVICES, seed=0), faces(12 + TWO_DEVICES, seed=5)
 
 
@@ -63,22 +64,26 @@ def weights(model: keras.Model) -> np.ndarray:
     return np.concatenate([keras.ops.convert_to_numpy(one).ravel().astype("float64") for one in model.variables])
 
 
-def kept(folder: Path) -> tuple[keras.Model, dict]:
-    """Return the network that a training has kept, and what stands beside it; the two must belong together."""
+def saved(folder: Path) -> tuple[keras.Model, dict]:
+    """Return the network that a training has saved, and the metadata beside it; the two must belong together."""
     path = folder / "tiny.keras"
-    known = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-    assert known["sha256"] == ageclf.sha256(path)
-    return keras.models.load_model(path, compile=False), known
+    metadata = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+    assert metadata["sha256"] == ageclf.sha256(path)
+    return keras.models.load_model(path, compile=False), metadata
 
 
-class ToldLosses(Progress):
-    """The validation losses are `VAL_LOSSES`; those of the network stand in the history as `measured`."""
+def read_history(folder: Path) -> pd.DataFrame:
+    return pd.read_csv(folder / "tiny.csv", index_col="epoch")
+
+
+class SetLosses(Progress):
+    """The validation losses are `VAL_LOSSES`; those of the network are in the history as `measured`."""
 
     def on_epoch_end(self, epoch: int, logs: dict) -> None:
         super().on_epoch_end(epoch, logs | {"val_loss": VAL_LOSSES[epoch], "measured": logs["val_loss"]})
 
 
-class Interrupted(ToldLosses):
+class Interrupted(SetLosses):
     """Ctrl-C comes when the third epoch is saved."""
 
     def on_epoch_end(self, epoch: int, logs: dict) -> None:
@@ -87,13 +92,13 @@ class Interrupted(ToldLosses):
             raise KeyboardInterrupt
 
 
-def train(folder: Path, progress: type[Progress] = ToldLosses, **changes: float) -> keras.Model:
+def train(folder: Path, progress: type[Progress] = SetLosses, **changes: float) -> keras.Model:
     """Train the tiny network, its state and log in a folder, with other settings if asked for."""
     keras.utils.set_random_seed(3)
     with training.on_all_gpus("CPU"):
         model, schedule = tiny_network(), SCHEDULE | changes
-    known = PROVENANCE | schedule
-    training.fit(model, *FACES, progress(folder / "tiny.keras", folder / "tiny.csv", known), **schedule)
+    saving = progress(folder / "tiny.keras", folder / "tiny.csv", PROVENANCE | schedule)
+    training.fit(model, *FACES, saving, **schedule)
     return model
 
 
@@ -103,29 +108,29 @@ def die() -> None:
 
 def die_at(point: str) -> None:
     moment, _, rest = point.partition(" ")
-    seen = []
+    calls = []
     if moment == "batch":
         getitem = training.Batches.__getitem__
 
         def count(self: training.Batches, index: int) -> tuple[np.ndarray, np.ndarray]:
-            seen.append(index)
-            return die() if len(seen) == int(rest) else getitem(self, index)
+            calls.append(index)
+            return die() if len(calls) == int(rest) else getitem(self, index)
 
         training.Batches.__getitem__ = count
         return
     suffix, number = rest.split()
     replace = Path.replace
 
-    def rename(aside: Path, path: Path) -> Path:
+    def rename(partial: Path, path: Path) -> Path:
         if not path.name.endswith(suffix):
-            return replace(aside, path)
-        seen.append(path)
-        if len(seen) < int(number):
-            return replace(aside, path)
+            return replace(partial, path)
+        calls.append(path)
+        if len(calls) < int(number):
+            return replace(partial, path)
         if moment == "half":
-            os.truncate(aside, aside.stat().st_size // 2)
+            os.truncate(partial, partial.stat().st_size // 2)
         if moment == "after":
-            replace(aside, path)
+            replace(partial, path)
         return die()
 
     Path.replace = rename
@@ -137,4 +142,4 @@ if __name__ == "__main__":
     folder = Path(sys.argv[1])
     model = train(folder, **(AVERAGED if TWO_DEVICES else {}))
     print("trained on", model.distribute_strategy.num_replicas_in_sync)
-    ageclf.atomic_write(folder / "end.npy", lambda aside: np.save(aside, weights(model)))
+    ageclf.atomic_write(folder / "end.npy", lambda partial: np.save(partial, weights(model)))

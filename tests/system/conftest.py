@@ -4,16 +4,12 @@ import shutil
 
 import pytest
 from playwright.sync_api import sync_playwright
-from sample_runs import run_ageclf
 
 
 @pytest.fixture(scope="session")
-def reports(tmp_path_factory):
-    """The folder reports/ after `make report` and `make sweep RUN=sample-sweep`."""
-    root = tmp_path_factory.mktemp("root")
-    run_ageclf("report", root=root)
-    run_ageclf("sweep", "--run", "sample-sweep", root=root)
-    return root / "reports"
+def reports(sample_report, sample_sweep):
+    """The folder reports/ after `make report` and `make sweep RUN=sample-sweep`, with pages of both in its index."""
+    return sample_report.parent
 
 
 @pytest.fixture(scope="session")

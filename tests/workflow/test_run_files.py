@@ -49,16 +49,17 @@ def test_every_number_that_a_notebook_takes_has_limits_that_its_default_keeps():
         assert low <= value <= high, key
 
 
-def test_the_backbones_that_a_run_file_may_name_are_those_of_the_network():
-    from ageclf.network.model import BACKBONES
+def test_the_backbones_and_image_sizes_that_a_run_file_may_give_are_those_of_the_network():
+    from ageclf.network.model import BACKBONES, IMAGE_SIZES
 
-    assert tuple(ALLOWED["choices"]["backbone"]) == BACKBONES
+    assert tuple(ALLOWED["choices"]["backbone"]) == tuple(BACKBONES)
+    assert ALLOWED["limits"]["image_size"] == [IMAGE_SIZES[0], IMAGE_SIZES[-1]]
 
 
 def test_what_is_called_otherwise_now_is_a_parameter_under_its_new_name_alone():
-    known = {key for defaults in DEFAULTS for key in defaults}
-    assert set(ALLOWED["renamed"].values()) <= known
-    assert not ALLOWED["renamed"].keys() & known
+    parameters = {key for defaults in DEFAULTS for key in defaults}
+    assert set(ALLOWED["renamed"].values()) <= parameters
+    assert not ALLOWED["renamed"].keys() & parameters
 
 
 def test_common_values_reach_the_notebooks_that_know_them(checkout):
@@ -211,6 +212,7 @@ def test_a_label_may_be_called_like_a_parameter(checkout):
         ({"grid": {"a": {"x y": {}, "x,y": {"common": {"seed": 1}}}}}, r"two configurations have the name 'a-x-y'"),
         ({"grid": {"a": {"x": {}, "y": {}}}}, r"grid: 'a-x' and 'a-y' have the same parameters"),
         ({"grid": {"a": {"x": ["epochs"]}}}, r"grid, a: x must hold sections .*, got \['epochs'\]"),
+        ({"grid": {"a": {"x": {"grid": {}}}}}, r"grid, a: 'grid' is not known here"),
         ({"grid": {"common.split_seed": [0, 1]}}, r"split_seed must be the same in all configurations"),
         ({"grid": {"05_evaluation.part": ["train", "val"]}}, r"part must be the same in all configurations"),
         ({"grid": {"common.data": ["a", "b"]}}, r"data must be the same in all configurations"),
