@@ -77,15 +77,13 @@ def read_json(path: str | Path) -> dict | None:
     path = Path(path)
     try:
         content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
-        schema = content["schema"] if content else SCHEMA
-        if content and schema == SCHEMA and path.name == "run.json":
+        if content and content["schema"] != SCHEMA:
+            raise ValueError(f"it has schema {content['schema']}, this version reads {SCHEMA}")
+        if content and path.name == "run.json":
             itemgetter(*RUN_KEYS)(content)  # KeyError says which it lacks
     except (ValueError, KeyError, TypeError) as error:
-        what = f"damaged, or not of this project ({error})"
+        what = f"damaged, or written by an earlier version of the project ({error})"
         raise ValueError(f"{path}: {what}; remove it, and type the same command again") from error
-    if schema != SCHEMA:
-        version = f"an earlier version of the project (schema {schema}, this one reads {SCHEMA})"
-        raise ValueError(f"{path}: written by {version}; remove it, and make it again")
     return content
 
 

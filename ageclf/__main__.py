@@ -37,9 +37,7 @@ def main() -> int:
     command.add_argument("--run", required=True, help="name of the run, or of a shipped checkpoint: ckpt-…")
     command = commands.add_parser("predict", help="predict the age groups of the faces in photos")
     command.add_argument("photos", nargs="+", metavar="PHOTO", help="a picture, or a folder of pictures")
-    command.add_argument(
-        "--run", default="best", help="name of the run whose checkpoint predicts, else the shipped one"
-    )
+    command.add_argument("--run", default="best", help="name of the run whose checkpoint predicts, or the shipped one")
     command.add_argument("--checkpoint", default="auto", help="a .keras or old .h5 file instead")
     command.add_argument("--json", action="store_true", help="print JSON instead of a table")
     commands.add_parser("model-card", help="write the numbers of docs/best/metrics.json into MODEL_CARD.md")
@@ -108,8 +106,7 @@ def predict(arguments: argparse.Namespace) -> int:
     path = checkpoints.find_checkpoint(named, arguments.run)
     model, metadata = checkpoints.load_checkpoint(path)
     if tables.is_synthetic(metadata):
-        warning = f"{path.name} was trained on synthetic faces; its predictions for photos mean nothing"
-        print(f"warning: {warning}", file=sys.stderr)
+        print(f"warning: {path.name} was trained on synthetic faces: predictions mean nothing", file=sys.stderr)
     faces, crops, problems = photos.read_faces(photos.list_photos(arguments.photos))
     table = calibration.predictions_of_photos(faces, prediction.predict_probabilities(model, crops), metadata)
     print(tables.photos_json(table, problems, path, metadata) if arguments.json else tables.photos_text(table))

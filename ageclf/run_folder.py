@@ -18,9 +18,8 @@ STOPPED = "stopped without an error: killed, or out of memory; snakemake.log of 
 
 def write_results(folder: str | Path, predictions: pd.DataFrame, metrics: dict) -> None:
     """Write `predictions.parquet` and `metrics.json` into a run's folder, each by `ageclf.atomic_write`."""
-    folder = Path(folder)
-    ageclf.atomic_write(folder / "predictions.parquet", lambda partial: predictions.to_parquet(partial, index=False))
-    ageclf.write_json(folder / "metrics.json", metrics)
+    ageclf.atomic_write(f"{folder}/predictions.parquet", lambda partial: predictions.to_parquet(partial, index=False))
+    ageclf.write_json(f"{folder}/metrics.json", metrics)
 
 
 def read_results(run: str) -> tuple[pd.DataFrame, dict]:

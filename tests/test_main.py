@@ -41,7 +41,7 @@ def command(tmp_path, monkeypatch, capsys):
         (["report", "--data", "nowhere.csv"], "nowhere.csv"),
         (["pages", "nothing"], "error: there is no run.json in "),
         (["sweep", "--run", "sample-sweep", "--profile", "nowhere"], "error: nowhere: no such folder; PROFILE is"),
-        (["clean-training", "--run", ""], "error: no training of a run '' in "),
+        (["clean-training", "--run", ""], "error: no training of run '' in "),
         (["report", "--run", "../runs/sample"], "error: there is no run file runs/../runs/sample.yaml; RUN"),
         (["export", "--run", ""], "error: no checkpoint of a run ''; make export RUN=name takes nothing yet: run 04_"),
     ],
@@ -135,7 +135,7 @@ def test_clean_training_removes_what_a_run_trained_and_nothing_else(command, tmp
     assert sorted(path.name for path in folder.iterdir()) == sorted(others)
     status, printed = command("clean-training", "--run", "a.b")
     assert status == 2
-    assert printed.startswith("error: no training of a run 'a.b' in ")
+    assert printed.startswith("error: no training of run 'a.b' in ")
 
 
 def test_clean_training_takes_a_sweep_or_one_of_its_configurations_and_never_all_runs(command, tmp_path):
@@ -199,7 +199,7 @@ def photo(tmp_path):
 def test_photos_are_predicted_as_a_table_and_unreadable_ones_named(command, capsys, checkpoint, photo):
     status, printed = command("predict", str(photo), "--checkpoint", str(checkpoint))
     assert status == 0
-    assert printed == "warning: sample.keras was trained on synthetic faces; its predictions for photos mean nothing\n"
+    assert printed == "warning: sample.keras was trained on synthetic faces: predictions mean nothing\n"
     photo.with_name("text.jpg").write_text("no picture")
     status, printed = command("predict", str(photo.parent), "--checkpoint", str(checkpoint))
     assert status == 1

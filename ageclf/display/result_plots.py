@@ -131,7 +131,8 @@ def sweep_curves(configurations: list[dict], histories: dict[str, pd.DataFrame])
     """
     if not histories:
         return None
-    curves = pd.concat(histories, names=["configuration"]).reset_index().merge(pd.DataFrame(configurations), on="configuration")
+    curves = pd.concat(histories, names=["configuration"]).reset_index()
+    curves = curves.merge(pd.DataFrame(configurations), on="configuration")
     curves["val_accuracy"] *= 100
     kept = curves[curves["epoch"] == curves["best_epoch"]]
     settings = curves["setting"].unique()

@@ -7,6 +7,7 @@ import json
 import re
 import tempfile
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import h5py
@@ -16,7 +17,7 @@ from ageclf.faces.csv_table import SIZE
 from ageclf.faces.groups import REFERENCE_EDGES, group_names
 from ageclf.network import old_hdf5
 from ageclf.network.backend import keras
-from ageclf.network.hdf5 import MOST_TEXT, assign, find_arrays, is_hdf5, read_text, refusing
+from ageclf.network.hdf5 import MOST_TEXT, assign, find_arrays, is_hdf5, refusing
 from ageclf.network.model import build_network, mean_of_mirrored, with_mirror_images
 
 IN_KERAS = [(name, zipfile.ZIP_STORED) for name in ("config.json", "metadata.json", "model.weights.h5")]
@@ -135,18 +136,28 @@ def _build(metadata: dict) -> keras.Model:
 
 
 def _assign(model: keras.Model, content: bytes) -> None:
-    """Assign the arrays in a .keras to a network, by the name of their layer and their number in it."""
-    body = model.get_layer("backbone")
-    parts = [layer for layer in (*model.layers, *body.layers) if layer is not body]
-    variables = {f"{part.name}/{i}": variable for part in parts for i, variable in enumerate(part.weights)}
+    """Assign the arrays in a .keras to a network by the path that Keras gives them; no attribute of it is read."""
+    body, outside = model.get_layer("backbone"), dict(_numbered(model))
     with h5py.File(io.BytesIO(content), "r") as file:
-        arrays = find_arrays(file).items()
-        names = {read_text(file[f"layers/{layer}/vars"], "name") for layer in file["layers"]} - {"augmentation"}
-        if names != {layer.name for layer in model.layers}:  # some have no arrays, and change the predictions
+        arrays, found = find_arrays(file), set(file["layers"].keys())
+        inside = "functional_1" if "functional_1" in found else "functional"  # the first of two is augmentation
+        if found != {*outside, inside}:  # some have no arrays, and change the predictions
             raise ValueError("it has other layers than the network that the .json describes")
-        assign(variables, ((f"{read_text(array.parent, 'name')}/{at.split('/')[-1]}", array) for at, array in arrays))
-    for part in (model, body, *parts):
+        parts = {f"layers/{at}": layer for at, layer in outside.items() if layer is not body}
+        parts |= {f"layers/{inside}/layers/{at}": layer for at, layer in _numbered(body)}
+        names = {f"{at}/vars/{i}": one for at, layer in parts.items() for i, one in enumerate(layer.weights)}
+        assign(names, arrays.items())
+    for part in (model, body, *parts.values()):
         part.dtype_policy = "float32"  # whatever a training before it has set
+
+
+def _numbered(network: keras.Model) -> Iterator[tuple[str, keras.Layer]]:
+    """Name layers as Keras does in its files: by their class, and how many of it come before them."""
+    words = "(?<=[a-z])(?=[A-Z])|(?<=.)(?=[A-Z][a-z])"
+    kinds = [re.sub(words, "_", type(layer).__name__).lower() for layer in network.layers]
+    for i, kind in enumerate(kinds):
+        before = kinds[:i].count(kind)
+        yield f"{kind}_{before}" if before else kind, network.layers[i]
 
 
 def _defaults(path: Path, model: keras.Model) -> dict:

@@ -196,9 +196,7 @@ def clean_training(name: str) -> list[Path]:
     found = [path for path, run in trained.items() if name in (run, run.split("/")[0])]
     if not found:
         names = ", ".join(dict.fromkeys(trained.values())) or "nothing yet"
-        raise FileNotFoundError(
-            f"no training of a run {name!r} in {folder}; make clean-training RUN=name takes {names}"
-        )
+        raise FileNotFoundError(f"no training of run {name!r} in {folder}; make clean-training RUN=name takes {names}")
     with locked(ageclf.ROOT / "reports" / name.split("/")[0]):
         for path in found:
             ageclf.remove_partial(path)
