@@ -14,8 +14,14 @@ os.environ.update(SINGLE_THREAD)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files that need a run of the sample come first: they take longest, and should not be what all wait for."""
-    items.sort(key=lambda item: not {"sample_report", "sample_sweep"} & set(item.fixturenames))
+    """What takes long comes first, so that no worker waits for it in the end: the sample, then kernels and training."""
+
+    def turn(item: pytest.Item) -> int:
+        if {"sample_report", "sample_sweep"} & set(item.fixturenames):
+            return 0
+        return 1 if item.path.parent.name in ("network", "workflow") else 2
+
+    items.sort(key=turn)
 
 
 @pytest.fixture(scope="session")

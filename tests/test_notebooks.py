@@ -169,4 +169,4 @@ def epochs_done(state: Path) -> int:
     if not state.exists():
         return 0
     with np.load(state, allow_pickle=False) as stored:
-        return len(json.loads(str(stored["known"]))["history"])
+        return len(json.loads(str(stored["metadata"]))["history"])
