@@ -126,14 +126,14 @@ def test_the_average_is_validated_and_training_continues_from_the_weights():
 def test_batch_norm_statistics_are_recomputed_on_unaugmented_faces():
     """Those of the backbone's first normalisation become mean and variance of its convolution's output."""
     keras.utils.set_random_seed(0)
-    model = build_network(image_size=16, augment=augmentation(brightness=1.0))
+    model = build_network(augment=augmentation(brightness=1.0))
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (128, 48, 48)).astype("uint8")[rng.permutation(np.repeat(np.arange(128), 50))]
     body = model.get_layer("backbone")
     stem, norm = body.get_layer("stem_conv"), body.get_layer("stem_norm")
     weights = [variable.numpy() for variable in model.trainable_variables]
     training.recompute_batch_norm(model, images)
-    convolved = np.asarray(stem(model.get_layer("resize")(images[:1000, ..., None]) / 127.5 - 1.0))
+    convolved = np.asarray(stem(images[:1000, ..., None] / 127.5 - 1.0))
     np.testing.assert_allclose(norm.moving_mean, convolved.mean(axis=(0, 1, 2)), atol=0.02)
     np.testing.assert_allclose(norm.moving_variance, convolved.var(axis=(0, 1, 2)), rtol=0.1)
     for variable, before in zip(model.trainable_variables, weights, strict=True):
