@@ -44,20 +44,20 @@ def main() -> int:
     parser.add_argument("file", type=Path)
     parser.add_argument("--only", nargs="+", type=Path, metavar="SCRIPT", help="default: all")
     parser.add_argument("--data", help="CSV file of faces; without it, the benchmarks draw faces")
-    asked = parser.parse_args()
-    scripts = asked.only or sorted(HERE.glob("[a-z]*.py"))
+    chosen = parser.parse_args()
+    scripts = chosen.only or sorted(HERE.glob("[a-z]*.py"))
     parts = [
         "# Benchmarks",
         f"`make bench` wrote this file: ratios are to a baseline in the same run. {describe_machine()}",
     ]
     try:
         for script in scripts:
-            parts.append(section(script, asked.data))
+            parts.append(section(script, chosen.data))
             print(f"\n{parts[-1]}", flush=True)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    ageclf.write_text(asked.file, "\n\n".join(parts) + "\n")
+    ageclf.write_text(chosen.file, "\n\n".join(parts) + "\n")
     return 0
 
 

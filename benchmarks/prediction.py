@@ -2,8 +2,8 @@
 
     python benchmarks/prediction.py [CSV]
 
-Networks that are already compiled, with random weights and settled statistics; without a file the faces are synthetic.
-Both must give the same probabilities within 1e-4.
+Networks that are already compiled, with random weights and recomputed statistics; without a file the faces
+are synthetic. Both must give the same probabilities within 1e-4.
 """
 
 import sys
@@ -36,14 +36,14 @@ def compare_networks(images: np.ndarray, repetitions: dict[int, int]) -> None:
                 "ours": partial(predict_probabilities, network, faces),
                 "plain": partial(network.predict, faces[..., np.newaxis], verbose=0),
             }
-            answers = {way: call() for way, call in ways.items()}
-            off = float(np.abs(answers["ours"] - answers["plain"]).max())
+            predictions = {way: call() for way, call in ways.items()}
+            off = float(np.abs(predictions["ours"] - predictions["plain"]).max())
             if off > 1e-4:
                 raise ValueError(f"{name}, {count:,} faces: probabilities differ by {off:.1e}, more than 1e-4")
             taken = in_turns({way: partial(seconds, call) for way, call in ways.items()}, times)
             rates = {way: [count / each for each in taken[way]] for way in ways}
             ratio = f"{median(rates['ours']) / median(rates['plain']):.2f}"
-            span = f"{answers['plain'].max(axis=1).min():.2f}–{answers['plain'].max(axis=1).max():.2f}"
+            span = f"{predictions['plain'].max(axis=1).min():.2f}–{predictions['plain'].max(axis=1).max():.2f}"
             table.append([name, f"{count:,}", *(spread(rates[way], 0) for way in ways), ratio, f"{off:.0e}", span])
     ours, plain = (f"{way}, faces a second, median (min–max)" for way in ("predict_probabilities", "baseline: predict"))
     header = ["network", "faces", ours, plain, "of the baseline", "largest difference", "highest probabilities"]

@@ -3,7 +3,7 @@
     python benchmarks/time_to_accuracy.py [CSV] [--run best] [--accuracy 0.6] [--limit SECONDS] [--epochs N]
 
 The straightforward way trains the same small network with `fit`: resized to 128 pixels first, augmented there, plain
-Adam at a constant 0.001, 32 faces a step. Both are asked after each epoch. Tracing, validation, and what the recipe
+Adam at a constant 0.001, 32 faces a step. Both are validated after each epoch. Tracing, validation, and what the recipe
 saves after each epoch are part of the way; reading the faces is not. One training each, in a process of its own.
 """
 
@@ -87,12 +87,12 @@ def follow_recipe(data: str, given: dict, accuracy: float, limit: float) -> tupl
     model = build_network(*shape, augmentation(**changes))
     kept, auxiliary = flip_averaged(model) if given["flip_average"] else model, given["auxiliary"] > 0
     trained = with_auxiliary_outputs(model) if auxiliary else model
-    taught = targets(faces.table[train], given["groups"], given["age_width"], auxiliary)
-    asked = targets(faces.table[val], given["groups"], auxiliary=auxiliary)
+    train_targets = targets(faces.table[train], given["groups"], given["age_width"], auxiliary)
+    val_targets = targets(faces.table[val], given["groups"], auxiliary=auxiliary)
     schedule = {name: given[name] for name in inspect.getfullargspec(training.fit).kwonlyargs}
     with tempfile.TemporaryDirectory() as folder:
         clock = ProgressClock(accuracy, limit, Path(folder, "a.keras"), Path(folder, "log.csv"), {"run": "a"}, kept)
-        parts = (faces.images[train], taught), (faces.images[val], asked)
+        parts = (faces.images[train], train_targets), (faces.images[val], val_targets)
         return *clock.time(lambda: training.fit(trained, *parts, clock, **schedule)), int(train.sum())
 
 
@@ -102,11 +102,11 @@ def go_straight(data: str, given: dict, accuracy: float, limit: float) -> tuple:
     keras.utils.set_random_seed(given["seed"])
     model = straightforward_network(n_groups=len(given["groups"]) + 1)
     model.compile(keras.optimizers.Adam(0.001), "categorical_crossentropy", metrics=["accuracy"])
-    images, asked = faces.images[..., np.newaxis], targets(faces.table, given["groups"])
+    images, group_targets = faces.images[..., np.newaxis], targets(faces.table, given["groups"])
     clock = Clock(accuracy, limit)
     settings = {"batch_size": 32, "epochs": 10_000, "verbose": 0, "callbacks": [clock]}
-    settings["validation_data"] = images[val], asked[val]
-    return *clock.time(lambda: model.fit(images[train], asked[train], **settings)), int(train.sum())
+    settings["validation_data"] = images[val], group_targets[val]
+    return *clock.time(lambda: model.fit(images[train], group_targets[train], **settings)), int(train.sum())
 
 
 def main(arguments: list[str]) -> None:
@@ -116,15 +116,18 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--accuracy", type=float, default=0.6, help="of the validation part, 0–1")
     parser.add_argument("--limit", type=float, help="seconds after which a way is given up: 3600, or 60 for the sample")
     parser.add_argument("--epochs", type=int, help="another length of the recipe's schedule")
-    asked = parser.parse_args(arguments)
-    data = "sample" if asked.data == "sample" else str(Path(asked.data).resolve())
-    limit = asked.limit or (60 if data == "sample" else 3600)
+    chosen = parser.parse_args(arguments)
+    data = "sample" if chosen.data == "sample" else str(Path(chosen.data).resolve())
+    limit = chosen.limit or (60 if data == "sample" else 3600)
     given = run_files.read_defaults(ageclf.CHECKOUT / "notebooks" / "04_training.ipynb")
-    given |= run_files.read_run(asked.run)["parameters"]["04_training"]
-    given |= {"epochs": asked.epochs} if asked.epochs else {}
+    given |= run_files.read_run(chosen.run)["parameters"]["04_training"]
+    given |= {"epochs": chosen.epochs} if chosen.epochs else {}
 
-    ways = {f"runs/{asked.run}.yaml, {given['epochs']} epochs": follow_recipe, "baseline: straightforward": go_straight}
-    measured = {name: alone(way, data, given, asked.accuracy, limit) for name, way in ways.items()}
+    ways = {
+        f"runs/{chosen.run}.yaml, {given['epochs']} epochs": follow_recipe,
+        "baseline: straightforward": go_straight,
+    }
+    measured = {name: alone(way, data, given, chosen.accuracy, limit) for name, way in ways.items()}
     there, baseline, *_ = measured["baseline: straightforward"]
     rows = []
     for name, (reached, taken, epochs, best, faces) in measured.items():
@@ -132,7 +135,7 @@ def main(arguments: list[str]) -> None:
         ratio = f"{'' if there else 'below '}{taken / baseline:.2f}" if reached else "–"
         rows.append([name, in_time, ratio, f"{epochs:.1f}", f"{epochs * faces:,.0f}", f"{best:.3f}"])
     print(describe(load_faces(data, on_bad_rows=given["on_bad_rows"])))
-    to = f"seconds to {asked.accuracy:.1%}"
+    to = f"seconds to {chosen.accuracy:.1%}"
     print_table(["", to, "of the baseline", "epochs", "pictures seen", "highest validation accuracy"], rows)
 
 

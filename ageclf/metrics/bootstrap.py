@@ -1,7 +1,7 @@
 """Measures with intervals, as functions of sums over faces.
 
 Whatever is measured here follows from sums: counts of a confusion matrix, errors, counts in bins. So a bootstrap
-over clusters is one matrix product, how often each cluster was drawn times the sums of each cluster, and its first
+over clusters is one matrix product, how often each cluster was sampled times the sums of each cluster, and its first
 row, in which every cluster counts once, is the measurement itself. SciPy's bootstrap draws single observations, not
 clusters of uneven size, and draws anew for every measure.
 """
@@ -14,7 +14,7 @@ Resamples = tuple[np.ndarray, np.ndarray]  # what `resample_clusters` returns
 def resample_clusters(clusters: np.ndarray, n_resamples: int = 1000, seed: int = 0) -> Resamples:
     """Draw clusters with replacement: the cluster of each face, int (n,), and weights, int (1 + resamples, clusters).
 
-    The first row of weights is all ones. Near-duplicates are not independent: drawn as single faces they would
+    The first row of weights is all ones. Near-duplicates are not independent: sampled as single faces they would
     make intervals too narrow (Davison and Hinkley, "Bootstrap Methods and their Application", 1997, section 3.8).
     """
     labels, index = np.unique(clusters, return_inverse=True)
