@@ -69,8 +69,7 @@ def load_checkpoint(path: str | Path) -> tuple[keras.Model, dict]:
     Raises FileNotFoundError when the file, or the .json of a .keras, is missing; ValueError, with the reason and the
     remedy, when one is damaged or holds anything else, or the two do not belong together.
     """
-    path = Path(path)
-    beside = path.with_suffix(ageclf.PROVENANCE)
+    path, beside = Path(path), Path(path).with_suffix(ageclf.PROVENANCE)
     missing = "no such checkpoint file; run 04_training first, or name another"
     if not path.is_file():
         raise FileNotFoundError(f"{path}: {missing}")
@@ -112,7 +111,7 @@ def _add_checked(defaults: dict, recorded: dict) -> dict:
         value = metadata.get(key)
         if not _fits(value, kind) and (value is not None or key in REQUIRED):
             raise ValueError(f"{key} is invalid: {value!r:.60}")
-    json.dumps(metadata, allow_nan=False)
+    json.dumps(metadata, allow_nan=False, ensure_ascii=False).encode()  # it is written again so
     lists = (metadata["groups"], defaults.get("groups"), metadata.get("training_counts"), metadata.get("group_ages"))
     if metadata["groups"] != group_names(metadata["edges"]) or len({len(one) for one in lists if one}) > 1:
         raise ValueError(f"groups is {metadata['groups']!r:.60}, and edges, training_counts or group_ages of others")
@@ -153,8 +152,7 @@ def _assign(model: keras.Model, content: bytes) -> None:
 
 def _numbered(network: keras.Model) -> Iterator[tuple[str, keras.Layer]]:
     """Name layers as Keras does in its files: by their class, and how many of it come before them."""
-    words = "(?<=[a-z])(?=[A-Z])|(?<=.)(?=[A-Z][a-z])"
-    kinds = [re.sub(words, "_", type(layer).__name__).lower() for layer in network.layers]
+    kinds = [re.sub("(?<=[a-z])(?=[A-Z])|(?<=.)(?=[A-Z][a-z])", "_", type(x).__name__).lower() for x in network.layers]
     for i, kind in enumerate(kinds):
         before = kinds[:i].count(kind)
         yield f"{kind}_{before}" if before else kind, network.layers[i]
@@ -199,9 +197,10 @@ def export_saved_model(checkpoint: Path, folder: Path) -> None:
     model, metadata = load_checkpoint(checkpoint)
     archive = keras.export.ExportArchive()
     archive.track(model)
-    faces = keras.InputSpec(shape=(None, SIZE, SIZE, 1), dtype="float32")
     # Not `model.export`: that calls the network as if in training.
-    archive.add_endpoint("serve", lambda x: model(x, training=False), [faces])
+    archive.add_endpoint(
+        "serve", lambda x: model(x, training=False), [keras.InputSpec("float32", (None, SIZE, SIZE, 1))]
+    )
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as partial:
         new = Path(partial, "new")
         archive.write_out(new, verbose=False)

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import h5py
+import numpy as np
 
 from ageclf.network.backend import keras
 
@@ -84,8 +85,8 @@ def assign(variables: dict[str, keras.Variable], arrays: Iterable[tuple[str, h5p
             raise ValueError(f"the array {array.name} belongs to no layer of the network")
         if array.shape != tuple(variable.shape):
             raise ValueError(f"the array {array.name} has shape {array.shape}, not {tuple(variable.shape)}")
-        if array.dtype.kind != "f" or array.id.get_storage_size() != array.nbytes:
-            raise ValueError(f"the array {array.name} is of {array.dtype}, not of floats, or not whole")
+        if array.dtype.kind != "f" or array.id.get_storage_size() != array.nbytes or not np.isfinite(array[()]).all():
+            raise ValueError(f"the array {array.name} is of {array.dtype}, not of finite floats, or not whole")
         variable.assign(array[()])
     if missing:
         raise ValueError(f"the array {min(missing)} is missing")

@@ -45,8 +45,8 @@ def load(path: Path) -> keras.Model:
     """
     with h5py.File(path, "r") as file:
         arrays = find_arrays(file)
-        whole = {"model_config", "keras_version"} <= set(file.attrs)
-        if not whole or not str(read_text(file, "keras_version")).startswith("2."):
+        wanted = ("model_config", "keras_version")
+        if not all(name in file.attrs for name in wanted) or read_text(file, wanted[1])[:2] != "2.":
             raise ValueError("it is an HDF5 file, but not a whole network saved by Keras 2")
         network, dense = _rebuild(json.loads(read_text(file, "model_config")[:MOST_TEXT]))
         own = {"/".join(variable.path.split("/")[-2:]): variable for variable in network.weights}

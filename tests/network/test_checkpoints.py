@@ -405,6 +405,7 @@ def external(file: h5py.File) -> None:
         (lambda file: file.move("layers/rescaling", "layers/resizing_1"), "it has other layers than the network that"),
         (lambda file: file.move("layers", "levels"), "it is cut short or damaged"),
         (lambda file: (file.move("layers", "levels"), file.create_dataset("layers", 10**12)), "cut short or damaged"),
+        (lambda file: file["layers/dense/vars/1"].__setitem__(0, math.nan), "not of finite floats"),
         (lambda file: file["layers/dense/vars"].attrs.update(name=[b"a" * 10**4] * 9), None),
     ],
 )
