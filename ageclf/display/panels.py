@@ -11,7 +11,6 @@ from html import escape
 import ipywidgets as widgets
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.figure import Figure
 
 from ageclf.display import plots
 from ageclf.network.model import augmentation
@@ -30,7 +29,7 @@ def augmentation_panel(images: np.ndarray, strengths: dict[str, float | bool], s
     controls = {name: _strength(name, strength) for name, strength in strengths.items()}
     controls["seed"] = widgets.BoundedIntText(seed, 0, 2**31 - 1, description="seed", **WHOLE)
 
-    def show(**chosen) -> tuple[Figure, str]:
+    def show(**chosen) -> tuple[plt.Figure, str]:
         change = augmentation(**chosen)
         changed = [np.asarray(change(pictures, training=True)) for _ in range(9)]
         gallery = np.stack([pictures, *changed], axis=1).reshape(-1, *pictures.shape[1:3])
@@ -65,7 +64,7 @@ def prediction_panel(
     for chosen in (mistakes, group):
         chosen.observe(lambda _: slider.set_trait("value", 1), "value")
 
-    def show(mistakes: bool, group: int, page: int) -> tuple[Figure, str]:
+    def show(mistakes: bool, group: int, page: int) -> tuple[plt.Figure, str]:
         found = np.flatnonzero((wrong | (not mistakes)) & ((true == group) | (group < 0)))
         slider.max = max(1, -(-len(found) // at_once))
         first = at_once * (page - 1)
@@ -76,7 +75,7 @@ def prediction_panel(
     return _panel({"mistakes": mistakes, "group": group, "page": slider}, show, following)
 
 
-def _panel(controls: dict[str, widgets.Widget], show: Callable[..., tuple[Figure, str]], *buttons) -> widgets.VBox:
+def _panel(controls: dict[str, widgets.Widget], show: Callable[..., tuple[plt.Figure, str]], *buttons) -> widgets.VBox:
     """Show the figure and caption for what is set, now and whenever it changes."""
     shown = widgets.HTML()
 
@@ -90,7 +89,7 @@ def _panel(controls: dict[str, widgets.Widget], show: Callable[..., tuple[Figure
     return widgets.VBox([above, shown])
 
 
-def picture(figure: Figure, caption: str) -> str:
+def picture(figure: plt.Figure, caption: str) -> str:
     """Turn a figure into HTML with a caption, which is its alternative text too; the figure is closed."""
     png = io.BytesIO()
     figure.savefig(png, format="png")

@@ -7,10 +7,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
-from matplotlib.ticker import MaxNLocator
 from scipy.stats import binomtest
 
 from ageclf.metrics.evaluation import probabilities as probabilities_of
@@ -20,16 +16,16 @@ PHOTO_FACES = 6  # faces of a photo whose probabilities are plotted; more are nu
 PHOTO_SIDE = 800  # pixels of the longer side that a photo is plotted with at least, if it has them
 
 
-def label_axes(ax: Axes, xlabel: str, ylabel: str = "", **properties) -> Axes:
+def label_axes(ax: plt.Axes, xlabel: str, ylabel: str = "", **properties) -> plt.Axes:
     """Label axes without a frame above and on the right, and set other properties of theirs; epochs are integers."""
     ax.set(xlabel=xlabel, ylabel=ylabel, **properties)
     if xlabel == "epoch":
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        ax.locator_params(axis="x", integer=True)
     sns.despine(ax=ax)
     return ax
 
 
-def face_grid(images, titles=(), columns: int = 10) -> Axes:
+def face_grid(images, titles=(), columns: int = 10) -> plt.Axes:
     """Show grey pictures (n, height, width) in rows of `columns`, on a fixed scale: 0 black, 255 white.
 
     `titles` is one short text a picture. Each picture has a thin grey frame, so that black and white edges show;
@@ -52,7 +48,7 @@ def face_grid(images, titles=(), columns: int = 10) -> Axes:
     return axes
 
 
-def map_heat(map_, label: str, vmax: float | None = None, ax: Axes | None = None) -> Axes:
+def map_heat(map_, label: str, vmax: float | None = None, ax: plt.Axes | None = None) -> plt.Axes:
     """Show a value per pixel (height, width), from 0 to `vmax` (default: the largest), as a heat map."""
     ax = ax or plt.subplots(figsize=(4.5, 3.6), layout="constrained")[1]
     image = ax.imshow(map_, cmap="cividis", vmin=0, vmax=vmax, interpolation="nearest")
@@ -61,7 +57,7 @@ def map_heat(map_, label: str, vmax: float | None = None, ax: Axes | None = None
     return ax
 
 
-def histograms(samples: dict, label: str, bins, unit: str = "pictures") -> Axes:
+def histograms(samples: dict, label: str, bins, unit: str = "pictures") -> plt.Axes:
     """Outline the histogram of up to three named samples over the same bins, as a share (%) of its `unit`."""
     _, ax = plt.subplots(figsize=(7, 3.2), layout="constrained")
     for (name, values), colour, style in zip(samples.items(), (BLUE, ORANGE, GREEN), ("-", "--", ":"), strict=False):
@@ -72,7 +68,7 @@ def histograms(samples: dict, label: str, bins, unit: str = "pictures") -> Axes:
     return label_axes(ax, label, f"share of {unit} (%)", xlim=(bins[0], bins[-1]), ylim=(0, None))
 
 
-def by_group(values, groups, names: list[str], label: str, ax: Axes) -> Axes:
+def by_group(values, groups, names: list[str], label: str, ax: plt.Axes) -> plt.Axes:
     """Box of `values` (n,) per group: median, quartiles, and whiskers at the 5th and 95th percentile."""
     look = {"widths": 0.6, "patch_artist": True, "boxprops": {"facecolor": SKY}, "medianprops": {"color": "black"}}
     samples = pd.Series(values).groupby(groups).agg(list)
@@ -80,17 +76,16 @@ def by_group(values, groups, names: list[str], label: str, ax: Axes) -> Axes:
     return label_axes(ax, "age group (years)", label, xticks=range(len(names)), xticklabels=names)
 
 
-def share_by_group(flags, groups, names: list[str], label: str, ax: Axes) -> Axes:
+def share_by_group(flags, groups, names: list[str], label: str, ax: plt.Axes) -> plt.Axes:
     """Bar per group: the share (%) of true `flags` (n,), with Wilson's 95 % interval."""
     for position, inside in pd.Series(flags).groupby(groups):
         interval = binomtest(inside.sum(), inside.size).proportion_ci(method="wilson")
         ax.bar(position, 100 * inside.mean(), width=0.6, color=BLUE)
         ax.vlines(position, 100 * interval.low, 100 * interval.high, color="black")
-    ax.set(xticks=range(len(names)), xticklabels=names)
-    return label_axes(ax, "age group (years)", label, ylim=(0, None))
+    return label_axes(ax, "age group (years)", label, ylim=(0, None), xticks=range(len(names)), xticklabels=names)
 
 
-def confusion(counts, names: list[str]) -> Figure:
+def confusion(counts, names: list[str]) -> plt.Figure:
     """Confusion matrix (k, k), rows true, columns predicted: counts, and the share (%) of each true group."""
     true, predicted = (pd.Index(names, name=f"{of} group (years)") for of in ("true", "predicted"))
     counts = pd.DataFrame(counts, true, predicted)
@@ -104,19 +99,18 @@ def confusion(counts, names: list[str]) -> Figure:
     return figure
 
 
-def age_counts(ages) -> Axes:
+def age_counts(ages) -> plt.Axes:
     """Faces of each year of age (n,); years that end in 0 or 5 are darker and hatched."""
     _, ax = plt.subplots(figsize=(10, 3), layout="constrained")
-    counts = np.bincount(ages)
-    years = np.arange(len(counts))
-    others, rounds = years[years % 5 > 0], years[::5]
-    ax.bar(others, counts[others], width=0.9, color=SKY, label="other years")
-    ax.bar(rounds, counts[rounds], width=0.9, color=BLUE, hatch="//", edgecolor="white", label="years ending in 0 or 5")
+    counts = pd.Series(np.bincount(ages))
+    others, rounds = counts[counts.index % 5 > 0], counts[::5]
+    ax.bar(others.index, others, width=0.9, color=SKY, label="other years")
+    ax.bar(rounds.index, rounds, width=0.9, color=BLUE, hatch="//", edgecolor="white", label="years ending in 0 or 5")
     ax.legend(frameon=False)
     return label_axes(ax, "age (years)", "faces", xlim=(-1, len(counts)))
 
 
-def probability_bars(images, probabilities, names: list[str], true) -> Figure:
+def probability_bars(images, probabilities, names: list[str], true) -> plt.Figure:
     """Each face (n, height, width) beside its probabilities (n, k) in %; `true` are codes (n,).
 
     The predicted bar is blue, or orange and hatched where it is wrong; the true group is marked and bold.
@@ -138,7 +132,7 @@ def probability_bars(images, probabilities, names: list[str], true) -> Figure:
     return figure
 
 
-def photo_faces(photo: np.ndarray, faces: pd.DataFrame, names: list[str]) -> Figure:
+def photo_faces(photo: np.ndarray, faces: pd.DataFrame, names: list[str]) -> plt.Figure:
     """Show a photo, uint8 (height, width, 3), with its faces in numbered boxes, beside the probabilities of each.
 
     `faces` are the photo's rows of `calibration.predictions_of_photos`. Where the confidence is below the checkpoint's
@@ -159,7 +153,7 @@ def photo_faces(photo: np.ndarray, faces: pd.DataFrame, names: list[str]) -> Fig
     return figure
 
 
-def _photo(ax: Axes, photo: np.ndarray, faces: pd.DataFrame) -> None:
+def _photo(ax: plt.Axes, photo: np.ndarray, faces: pd.DataFrame) -> None:
     step = max(1, max(photo.shape) // PHOTO_SIDE)  # matplotlib takes seconds for millions of pixels
     ax.imshow(photo[::step, ::step], extent=(0, photo.shape[1], photo.shape[0], 0))
     ax.set_axis_off()
@@ -167,12 +161,12 @@ def _photo(ax: Axes, photo: np.ndarray, faces: pd.DataFrame) -> None:
         for colour, width in (("black", 3.5), ("white", 1.5)):  # seen on any photo
             style = "--" if face.above_threshold is False and colour == "white" else "-"
             look = {"fill": False, "edgecolor": colour, "linewidth": width, "linestyle": style}
-            ax.add_patch(Rectangle((face.x, face.y), face.width, face.height, **look))
+            ax.add_patch(plt.Rectangle((face.x, face.y), face.width, face.height, **look))
         label = {"facecolor": "black", "edgecolor": "white", "pad": 2}
         ax.text(face.x, face.y, face.face, color="white", fontsize=9, fontweight="bold", va="bottom", bbox=label)
 
 
-def _bars(ax: Axes, probabilities: np.ndarray, labels: list[str], hatched: bool) -> None:
+def _bars(ax: plt.Axes, probabilities: np.ndarray, labels: list[str], hatched: bool) -> None:
     """Bars of a face's probabilities (k,) in %; the predicted one is blue, or orange and hatched."""
     bars = ax.barh(range(len(labels)), 100 * np.asarray(probabilities), color="0.8")
     bars[np.argmax(probabilities)].set(facecolor=ORANGE if hatched else BLUE, hatch="////" if hatched else None)

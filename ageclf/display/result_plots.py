@@ -6,15 +6,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from ageclf.display.plots import BLUE, GREEN, ORANGE, SKY, label_axes
 from ageclf.display.tables import label
 from ageclf.metrics.evaluation import SHARES
 
 
-def interval_rows(models: dict[str, dict], names: list[str]) -> Axes:
+def interval_rows(models: dict[str, dict], names: list[str]) -> plt.Axes:
     """Dot and 95 % interval of measures, shares, by name in a row each, for up to four `models` side by side.
 
     Undefined measures are left out.
@@ -24,11 +22,10 @@ def interval_rows(models: dict[str, dict], names: list[str]) -> Axes:
         rows = pd.DataFrame([models[model][name] for name in names]).dropna()
         y = rows.index + (i - (len(models) - 1) / 2) / (len(models) + 1)
         _intervals(ax, rows, y, color=colour, marker=marker, label=label(model))
-    ax.set_yticks(range(len(names)), map(label, names))
-    return _rows_of_shares(ax, "value and 95 % interval (%)")
+    return _rows_of_shares(ax, "value and 95 % interval (%)", [label(name) for name in names])
 
 
-def slice_accuracy(frame: pd.DataFrame, overall: float) -> Axes:
+def slice_accuracy(frame: pd.DataFrame, overall: float) -> plt.Axes:
     """Accuracy of each slice of a `slice_frame`, with its 95 % interval and number of faces, beside that of all.
 
     Slices too small to be ranked are hollow.
@@ -39,25 +36,24 @@ def slice_accuracy(frame: pd.DataFrame, overall: float) -> Axes:
         face, text = (BLUE, "accuracy, 95 % interval") if ranked else ("white", "too few faces to judge")
         look = {"color": BLUE, "marker": "o", "markerfacecolor": face, "clip_on": False}  # 0 and 100 % lie on the frame
         _intervals(ax, rows, rows.index, **look, label=text)
-    ax.set_yticks(frame.index, map("{}  ({:,})".format, frame["slice"], frame["n"]))
-    return _rows_of_shares(ax, "accuracy (%)")
+    return _rows_of_shares(ax, "accuracy (%)", list(map("{}  ({:,})".format, frame["slice"], frame["n"])))
 
 
-def _intervals(ax: Axes, rows: pd.DataFrame, y, scale: int = 100, **look) -> None:
+def _intervals(ax: plt.Axes, rows: pd.DataFrame, y, scale: int = 100, **look) -> None:
     """Draw the value, with a look, and the interval of rows with value, low and high, at heights y (n,)."""
     ax.hlines(y, scale * rows["low"], scale * rows["high"], color=look["color"])
     ax.plot(scale * rows["value"], y, linestyle="none", **look)
 
 
-def _rows_of_shares(ax: Axes, xlabel: str) -> Axes:
+def _rows_of_shares(ax: plt.Axes, xlabel: str, names: list[str]) -> plt.Axes:
     ax.grid(axis="x", color="0.9")
     ax.set_axisbelow(True)
-    columns = len(ax.get_legend_handles_labels()[0])
-    ax.figure.legend(loc="outside upper center", ncols=columns, frameon=False, fontsize=9)
-    return label_axes(ax, xlabel, xlim=(0, 100), ylim=(len(ax.get_yticks()) - 0.5, -0.5))
+    ax.figure.legend(loc="outside upper center", ncols=4, frameon=False, fontsize=9)
+    rows = {"yticks": range(len(names)), "yticklabels": names, "ylim": (len(names) - 0.5, -0.5)}
+    return label_axes(ax, xlabel, xlim=(0, 100), **rows)
 
 
-def reliability(panels: dict[str, np.ndarray]) -> Figure:
+def reliability(panels: dict[str, np.ndarray]) -> plt.Figure:
     """Accuracy, with its 95 % interval, against confidence in each bin; below it, how many faces each bin holds.
 
     `panels` are `calibration.bin_sums`, (1 + resamples, bins, 3), by title. Bins of fewer than five faces have no dot.
@@ -81,7 +77,7 @@ def reliability(panels: dict[str, np.ndarray]) -> Figure:
     return figure
 
 
-def accuracy_curve(x: np.ndarray, frame: pd.DataFrame, xlabel: str, overall: float, ax: Axes | None = None) -> Axes:
+def accuracy_curve(x, frame: pd.DataFrame, xlabel: str, overall: float, ax: plt.Axes | None = None) -> plt.Axes:
     """Accuracy with its 95 % interval, the columns value, low and high of a frame, against x (n,).
 
     A dashed line is the accuracy `overall`, of all faces as they are.
@@ -94,7 +90,7 @@ def accuracy_curve(x: np.ndarray, frame: pd.DataFrame, xlabel: str, overall: flo
     return label_axes(ax, xlabel, "accuracy (%)")
 
 
-def heat_over_faces(images: np.ndarray, maps: np.ndarray, titles: list[str]) -> Figure:
+def heat_over_faces(images: np.ndarray, maps: np.ndarray, titles: list[str]) -> plt.Figure:
     """Each face (n, height, width) as it is, and below it with a map (n, height, width) in 0–1 laid over it.
 
     What is hotter is brighter and hides more of the face; a white line goes around what is above a half.
@@ -111,7 +107,7 @@ def heat_over_faces(images: np.ndarray, maps: np.ndarray, titles: list[str]) -> 
     return figure
 
 
-def training_curves(history: pd.DataFrame) -> Figure:
+def training_curves(history: pd.DataFrame) -> plt.Figure:
     """Loss, accuracy and learning rate by epoch (the index); columns as Keras' CSV log names them."""
     figure, axes = plt.subplots(1, 3, figsize=(11, 3.2), layout="constrained")
     for ax, name, scale, unit in ((axes[0], "loss", 1, "cross-entropy, nats"), (axes[1], "accuracy", 100, "%")):
@@ -124,7 +120,7 @@ def training_curves(history: pd.DataFrame) -> Figure:
     return figure
 
 
-def sweep_curves(configurations: list[dict], histories: dict[str, pd.DataFrame]) -> Figure | None:
+def sweep_curves(configurations: list[dict], histories: dict[str, pd.DataFrame]) -> plt.Figure | None:
     """Validation accuracy and loss by epoch of every configuration: a look for each setting, a line for each seed.
 
     Both as `comparison.read_sweep` returns them. The marker is on the epoch that was kept, of the lowest loss.
@@ -151,7 +147,7 @@ def sweep_curves(configurations: list[dict], histories: dict[str, pd.DataFrame])
     return figure
 
 
-def differences(compared: dict) -> Figure | None:
+def differences(compared: dict) -> plt.Figure | None:
     """Difference of each setting from the baseline with its 95 % interval, and that of each seed as a hollow dot.
 
     `compared` as `comparison.compare` returns it.
