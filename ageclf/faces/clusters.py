@@ -87,13 +87,9 @@ def assign_parts(face_ids: np.ndarray, clusters: np.ndarray, split_seed: int = 0
     depends on no row order and no cluster number, and rows added to other clusters do not change it.
     """
     smallest = pd.Series(np.asarray(face_ids, dtype=object)).groupby(np.asarray(clusters)).transform("min")
-    return smallest.map(lambda face_id: _part(face_id, split_seed)).to_numpy(dtype=object)
-
-
-def _part(face_id: str, split_seed: int) -> str:
-    digest = blake2b(f"{split_seed} {face_id}".encode(), digest_size=8).digest()
-    fraction = int.from_bytes(digest, "big") / 2**64
-    return PARTS[np.searchsorted(BOUNDS, fraction, side="right")]
+    digests = [blake2b(f"{split_seed} {face_id}".encode(), digest_size=8).digest() for face_id in smallest]
+    fractions = np.frombuffer(b"".join(digests), dtype=">u8") / 2**64
+    return np.array(PARTS, dtype=object)[np.searchsorted(BOUNDS, fractions, side="right")]
 
 
 def split_by_row(table: pd.DataFrame, split_seed: int = 0) -> np.ndarray:
@@ -110,20 +106,16 @@ def in_training(clusters: np.ndarray, parts: np.ndarray) -> np.ndarray:
     return (trained.groupby(np.asarray(clusters)).transform("sum") - trained > 0).to_numpy()
 
 
-def near_duplicate_pairs(
-    images: np.ndarray, clusters: np.ndarray, ages: np.ndarray, groups: np.ndarray
-) -> pd.DataFrame:
+def near_duplicate_pairs(images: np.ndarray, clusters: np.ndarray) -> pd.DataFrame:
     """List the pairs within clusters of near-duplicates, closest first.
 
-    Takes images uint8 (n, 48, 48) and the cluster, age and group of each, (n,). Columns: first, second (positions),
-    correlation (the higher one of as they are and one mirrored), years (difference of their ages), same_group.
+    Takes images uint8 (n, 48, 48) and the cluster of each, (n,). Columns: first, second (positions), correlation (the
+    higher one of as they are and one mirrored).
     """
     members = pd.Series(np.arange(len(clusters))).groupby(np.asarray(clusters)).agg(list)
     pairs = [pair for cluster in members for pair in combinations(cluster, 2)]
     first, second = np.array(pairs, dtype=int).reshape(-1, 2).T
-    ages, groups = np.asarray(ages, dtype=int), np.asarray(groups)
     frame = pd.DataFrame({"first": first, "second": second, "correlation": _correlations(images, first, second)})
-    frame = frame.assign(years=np.abs(ages[first] - ages[second]), same_group=groups[first] == groups[second])
     return frame.sort_values("correlation", ascending=False, kind="stable", ignore_index=True)
 
 

@@ -38,13 +38,3 @@ def _check_edges(edges: Sequence[int]) -> None:
     whole = all(isinstance(edge, int | np.integer) and not isinstance(edge, bool) for edge in edges)
     if not len(edges) or not whole or any(low >= high for low, high in pairwise((0, *edges))):
         raise ValueError(f"groups={list(edges)!r}: expected whole numbers above 0, each larger than the one before")
-
-
-def heaping(ages: np.ndarray, low: int = 23, high: int = 62) -> float:
-    """Whipple's index of ages (n,), in per cent: 100 when no last digit is preferred, 500 when all end in 0 or 5.
-
-    Ages from `low` to `high`, both included, count. United Nations, "Demographic Yearbook 1955".
-    """
-    ages = np.asarray(ages)
-    counted = ages[(ages >= low) & (ages <= high)]
-    return float(500 * np.mean(counted % 5 == 0)) if len(counted) else float("nan")

@@ -1,4 +1,4 @@
-"""Measures on pictures (black edges, brightness, contrast), and pictures shifted, rotated and brightened."""
+"""Measures on pictures (black edges, brightness), and pictures shifted, rotated and brightened."""
 
 import cv2
 import numpy as np
@@ -21,11 +21,6 @@ def black_edge_map(images: np.ndarray, level: int = NEAR_BLACK) -> np.ndarray:
 def brightness(images: np.ndarray) -> np.ndarray:
     """Mean grey value of each picture, float32 (n,) in 0–255."""
     return images.mean(axis=(1, 2), dtype=np.float32)
-
-
-def contrast(images: np.ndarray) -> np.ndarray:
-    """Standard deviation of each picture's grey values, float32 (n,) in 0–127.5."""
-    return images.std(axis=(1, 2), dtype=np.float32)
 
 
 def shifted(images: np.ndarray, pixels: float, seed: int = 0) -> np.ndarray:

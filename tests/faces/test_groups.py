@@ -1,9 +1,9 @@
-"""Edges define the groups of ages; heaping of ages is measured."""
+"""Edges define the groups of ages."""
 
 import numpy as np
 import pytest
 
-from ageclf.faces.groups import age_to_group, group_names, group_statistics, heaping
+from ageclf.faces.groups import age_to_group, group_names, group_statistics
 
 
 def test_reference_groups_begin_and_end_where_the_field_says():
@@ -33,10 +33,3 @@ def test_counts_and_mean_ages_of_groups_are_those_of_the_ages():
     counts, ages = group_statistics([3, 5, 20, 70, 80])
     assert counts == [2, 0, 1, 0, 0, 2]
     assert ages == [4, 12.5, 20, 38.5, 56, 75], "an empty group has the middle of its bounds"
-
-
-def test_heaping_is_100_without_preference_and_500_with_nothing_else():
-    assert heaping(np.arange(23, 63)) == pytest.approx(100)
-    assert heaping([25, 30, 60]) == pytest.approx(500)
-    assert heaping([20, 24, 30, 65]) == pytest.approx(250), "22 and below, 63 and above do not count"
-    assert np.isnan(heaping([]))
