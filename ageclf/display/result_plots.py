@@ -120,13 +120,12 @@ def training_curves(history: pd.DataFrame) -> plt.Figure:
     return figure
 
 
-def sweep_curves(configurations: list[dict], histories: dict[str, pd.DataFrame]) -> plt.Figure | None:
+def sweep_curves(configurations: list[dict], histories: dict[str, pd.DataFrame]) -> plt.Figure:
     """Validation accuracy and loss by epoch of every configuration: a look for each setting, a line for each seed.
 
-    Both as `comparison.read_sweep` returns them. The marker is on the epoch that was kept, of the lowest loss.
+    Both as `comparison.read_sweep` returns them, with at least one history. The marker is on the epoch that was kept,
+    of the lowest loss.
     """
-    if not histories:
-        return None
     curves = pd.concat(histories, names=["configuration"]).reset_index()
     curves = curves.merge(pd.DataFrame(configurations), on="configuration")
     curves["val_accuracy"] *= 100
