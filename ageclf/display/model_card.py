@@ -44,7 +44,7 @@ def blocks(results: dict) -> dict[str, str]:
         "provenance": provenance(results),
         "measures": markdown(tables.measures_frame(results).rename_axis("measure").rename(columns=always)),
         "groups": markdown(per_group),
-        "calibration": markdown(tables.calibration_frame(calibration).rename_axis("measure")),
+        "calibration": markdown(tables.intervals_frame(calibration, digits=3).rename_axis("measure")),
         "people": slices_of(results, "gender", "ethnicity"),
         "black edges": slices_of(results, "black_edge"),
         "brightness": slices_of(results, "brightness"),

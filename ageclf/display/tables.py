@@ -53,9 +53,10 @@ def per_group_frame(results: dict) -> pd.DataFrame:
     return rows[["faces"]].join(rows[["precision", "recall", "f1"]].map(with_interval))
 
 
-def calibration_frame(measured: dict[str, dict]) -> pd.DataFrame:
-    """Lay out the measures of `calibration.calibration` by name."""
-    return pd.DataFrame(measured).map(with_interval, digits=3).rename(label)
+def intervals_frame(measured: dict[str, dict], digits: int | None = None) -> pd.DataFrame:
+    """Lay out measures that several things have, as `calibration.calibration` or `groupings.measure_groupings` returns
+    them by name: a row a measure, and a column for each thing."""
+    return pd.DataFrame(measured).map(with_interval, digits=digits).rename(label)
 
 
 def slices_frame(frame: pd.DataFrame) -> pd.DataFrame:
@@ -76,15 +77,10 @@ def _intervals(frame: pd.DataFrame, prefix: str = "") -> list[str]:
     return [with_interval(row, prefix=prefix) for row in frame.to_dict("records")]
 
 
-def groupings_frame(measured: dict[str, dict]) -> pd.DataFrame:
-    """Lay out `groupings.measure_groupings`: accuracy, most frequent group and gain."""
-    return pd.DataFrame(measured).T.map(with_interval).rename(columns=label)
-
-
 def runs_frame(results: dict[str, tuple], measured: dict[str, dict]) -> pd.DataFrame:
     """Lay out `groupings.measure_runs` of some results: groups and faces of each run before its measures."""
     rows = [{"groups": " | ".join(metrics["groups"]), "faces": metrics["n"]} for _, metrics in results.values()]
-    return pd.DataFrame(rows, index=list(results)).join(groupings_frame(measured))
+    return pd.DataFrame(rows, index=list(results)).join(intervals_frame(measured).T)
 
 
 def states_frame(configurations: list[dict]) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from scipy.stats import binomtest
 
 import ageclf
 from ageclf.metrics.bootstrap import confusion_matrices, from_confusion, interval, resample_clusters
-from ageclf.metrics.evaluation import HEADLINE, check_same_faces, predicted_groups
+from ageclf.metrics.evaluation import HEADLINE, check_same_faces, probabilities
 from ageclf.run_folder import failures, read_results
 
 
@@ -94,7 +94,7 @@ def compare(sweep: Sweep, measure: str = "accuracy", n_resamples: int = 1000, se
 def _differences(results: dict, settings: dict, measure: str, n_resamples: int, seed: int) -> list[dict]:
     measured = {}
     for name, (predictions, metrics) in results.items():
-        true, predicted = predictions["group"].to_numpy(), predicted_groups(predictions)
+        true, predicted = predictions["group"].to_numpy(), probabilities(predictions).argmax(axis=1)
         # Clusters and seed are the same for every configuration, and so are the resamples.
         resamples = resample_clusters(predictions["cluster"].to_numpy(), n_resamples, seed)
         confusion = confusion_matrices(true, predicted, len(metrics["groups"]), resamples)

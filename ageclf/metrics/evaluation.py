@@ -54,39 +54,29 @@ def probabilities(predictions: pd.DataFrame) -> np.ndarray:
     return predictions.filter(regex=r"^p_\d+$").to_numpy()
 
 
-def predicted_groups(predictions: pd.DataFrame) -> np.ndarray:
-    """Return the most probable group of each row, int (n,)."""
-    return probabilities(predictions).argmax(axis=1)
-
-
-def evaluate(
-    predictions: pd.DataFrame,
-    edges: list[int],
-    baselines: dict,
-    group_ages: list,
-    temperature: float,
-    resamples: Resamples,
-) -> dict:
+def evaluate(predictions: pd.DataFrame, metadata: dict, baselines: dict, resamples: Resamples) -> dict:
     """Measure a predictions table: the measures of `metrics.json`, each with a 95 % percentile interval.
 
-    `baselines` are predicted groups, int (n,), of the same faces, by name, `most_frequent` among them; `group_ages`
-    the mean age of each group in training: `mae_years` is the mean distance of each age from their mean, weighted by
-    probability. Probabilities are measured as they are and scaled by `temperature`.
+    `metadata` is that of the checkpoint. It holds the `edges` of the groups and `group_ages`, the mean age of each
+    group in training: `mae_years` is the mean distance of each age from their mean, weighted by probability.
+    Probabilities are measured as they are and scaled by its `temperature`. `baselines` are predicted groups, int (n,),
+    of the same faces, by name, `most_frequent` among them.
     """
-    names, true, scores = group_names(edges), predictions["group"].to_numpy(), probabilities(predictions)
+    names, temperature = group_names(metadata["edges"]), metadata["temperature"]
+    true, scores = predictions["group"].to_numpy(), probabilities(predictions)
     predicted = {"network": scores.argmax(axis=1)} | baselines
     confusion = {name: confusion_matrices(true, groups, len(names), resamples) for name, groups in predicted.items()}
     measured = {name: from_confusion(matrices) for name, matrices in confusion.items()}
     headline = {name: {measure: interval(values[measure]) for measure in HEADLINE} for name, values in measured.items()}
     headline["most_frequent"] = {"group": names[baselines["most_frequent"][0]]} | headline["most_frequent"]
-    age_errors = np.abs(predictions["age"].to_numpy() - scores @ np.asarray(group_ages))
+    age_errors = np.abs(predictions["age"].to_numpy() - scores @ np.asarray(metadata["group_ages"]))
     per_group = {"group": names, "n": confusion["network"][0].sum(axis=1)}
     per_group |= {key: interval(measured["network"][key]) for key in ("precision", "recall", "f1")}
     return {
         "n": len(predictions),
         "clusters": int(predictions["cluster"].nunique()),
         "groups": names,
-        "edges": list(edges),
+        "edges": list(metadata["edges"]),
         "measures": headline.pop("network") | {"mae_years": interval(means(age_errors, resamples))},
         "per_group": pd.DataFrame(per_group).to_dict("records"),
         "baselines": headline,
@@ -159,12 +149,8 @@ def baselines(
         predicted[strategy] = dummy.predict(images[chosen])
     others = train & ~chosen
     if len(np.unique(groups[others])) > 1:
-        model = LogisticRegression(max_iter=300).fit(thumbnails(images[others]), groups[others])
-        predicted["logistic"] = model.predict(thumbnails(images[chosen]))
+        blocks = images.reshape(len(images), 12, 4, 12, 4)
+        thumbnails = blocks.mean(axis=(2, 4), dtype=np.float32).reshape(len(images), -1) / 127.5 - 1
+        model = LogisticRegression(max_iter=300).fit(thumbnails[others], groups[others])
+        predicted["logistic"] = model.predict(thumbnails[chosen])
     return predicted
-
-
-def thumbnails(images: np.ndarray) -> np.ndarray:
-    """Mean grey values of the 4×4 blocks of images (n, 48, 48), float32 (n, 144) in -1–1."""
-    blocks = images.reshape(len(images), 12, 4, 12, 4)
-    return blocks.mean(axis=(2, 4), dtype=np.float32).reshape(len(images), -1) / 127.5 - 1

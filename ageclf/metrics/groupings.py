@@ -3,35 +3,27 @@
 import numpy as np
 import pandas as pd
 
-from ageclf.faces.groups import group_names
+from ageclf.faces.groups import age_to_group, group_names
 from ageclf.metrics.bootstrap import Resamples, interval, means, resample_clusters
 from ageclf.metrics.evaluation import check_same_faces, probabilities
 
 
-def coarser(edges: list[int], kept: list[int]) -> np.ndarray:
-    """Return the group under the edges `kept` of each group under `edges`, int (len(edges) + 1,).
-
-    Raises ValueError unless all that are kept are among the edges: a group cannot be split from predictions.
-    """
-    unknown = sorted(set(kept) - set(edges))
-    if unknown:
-        raise ValueError(f"groups cannot be split at {unknown}: the network's edges are {list(edges)}; merge those")
-    return np.searchsorted(kept, [0, *edges], side="right")
-
-
-def measure_groupings(
-    predictions: pd.DataFrame, edges: list[int], counts: list[int], groupings: list[list[int]], resamples: Resamples
-) -> dict[str, dict]:
+def measure_groupings(predictions: pd.DataFrame, metrics: dict, groupings: list[list], resamples: Resamples) -> dict:
     """Measure the accuracy of each grouping, by the names of its groups, and of always predicting its largest group.
 
-    The probabilities of merged groups are added up before the most probable one is taken. The largest group is that of
-    training, whose faces `counts` has by group. Returns intervals: `accuracy`, `most_frequent`, and `gain`, the
-    difference on the same faces.
+    `groupings` are edges of coarser groups, `metrics` those of the predictions. The probabilities of merged groups are
+    added up before the most probable one is taken. The largest group is that of training. Returns intervals:
+    `accuracy`, `most_frequent`, and `gain`, the difference on the same faces. Raises ValueError unless all edges of a
+    grouping are among the network's: a group cannot be split from predictions.
     """
+    edges, counts = metrics["edges"], metrics["training_counts"]
     true, of_groups = predictions["group"].to_numpy(), probabilities(predictions)
     measured = {}
     for kept in groupings:
-        merged = coarser(edges, kept)
+        unknown = sorted(set(kept) - set(edges))
+        if unknown:
+            raise ValueError(f"groups cannot be split at {unknown}: the network's edges are {edges}; merge those")
+        merged = age_to_group([0, *edges], kept)
         into = np.eye(len(kept) + 1)[merged]
         right = (of_groups @ into).argmax(axis=1) == merged[true]
         frequent = merged[true] == np.argmax(np.asarray(counts) @ into)
@@ -52,6 +44,5 @@ def measure_runs(results: dict[str, tuple], n_resamples: int = 1000, seed: int =
     measured = {}
     for name, (predictions, metrics) in results.items():
         resamples = resample_clusters(predictions["cluster"].to_numpy(), n_resamples, seed)
-        edges, counts = metrics["edges"], metrics["training_counts"]
-        (measured[name],) = measure_groupings(predictions, edges, counts, [edges], resamples).values()
+        (measured[name],) = measure_groupings(predictions, metrics, [metrics["edges"]], resamples).values()
     return measured

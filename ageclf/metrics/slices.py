@@ -55,12 +55,6 @@ def slice_frames(
     return {way: slice_frame(right, where, resamples) for way, where in slices.items()}
 
 
-def boundary_distance(ages: np.ndarray, edges: list[int]) -> np.ndarray:
-    """Years from each age (n,) to the nearest age of another group, int (n,), 1 or more."""
-    ages, edges = np.asarray(ages)[:, np.newaxis], np.asarray(edges)
-    return np.where(ages >= edges, ages - edges + 1, edges - ages).min(axis=1)
-
-
 def accuracy_frame(right: dict[float, np.ndarray], resamples: Resamples) -> pd.DataFrame:
     """Accuracy at each step of a change, and what it lost: a row a step.
 

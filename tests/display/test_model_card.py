@@ -32,8 +32,9 @@ def results() -> dict:
     pictures = {"black_edge": rng.random(3000), "brightness": rng.random(3000)}
     predictions = probabilities.assign(age=group * 12, group=group, cluster=np.arange(3000) // 2, **people, **pictures)
     ages, baselines = [3.0, 12.0, 25.0, 38.0, 55.0, 75.0], {"most_frequent": np.full(3000, 2), "stratified": group}
+    metadata = {"edges": REFERENCE_EDGES, "group_ages": ages, "temperature": 1.5}
     resamples = resample_clusters(predictions["cluster"].to_numpy(), n_resamples=50)
-    measured = evaluation.evaluate(predictions, REFERENCE_EDGES, baselines, ages, 1.5, resamples)
+    measured = evaluation.evaluate(predictions, metadata, baselines, resamples)
     return {
         "schema": 2,
         "data": {"name": "age_gender.csv", "sha256": "62f7" * 16, "synthetic": False},

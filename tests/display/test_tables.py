@@ -46,8 +46,8 @@ def test_steps_name_accuracy_loss_and_edge():
 
 
 def test_groupings_stand_beside_their_baseline():
-    frame = tables.groupings_frame({"0-5 | 6+": {"accuracy": SEVENTY, "most_frequent": NONE, "gain": SEVENTY}})
-    assert frame.loc["0-5 | 6+"].to_dict() == {
+    frame = tables.intervals_frame({"0-5 | 6+": {"accuracy": SEVENTY, "most_frequent": NONE, "gain": SEVENTY}})
+    assert frame["0-5 | 6+"].to_dict() == {
         "accuracy": "70.5 % (68.9–72.1)",
         "most frequent": "–",
         "gain": "70.5 % (68.9–72.1)",

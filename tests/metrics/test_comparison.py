@@ -48,7 +48,8 @@ def write_measured(folder: Path, groups: np.ndarray, losses: tuple[float, ...] =
     table = pd.DataFrame(probabilities, columns=[f"p_{group}" for group in range(6)]).assign(**columns)
     resamples = resample_clusters(table["cluster"].to_numpy(), n_resamples=20)
     baselines = {"most_frequent": np.zeros(len(TRUE), dtype=int)}
-    measured = evaluation.evaluate(table, REFERENCE_EDGES, baselines, AGES, 1.0, resamples)
+    metadata = {"edges": REFERENCE_EDGES, "group_ages": AGES, "temperature": 1.0}
+    measured = evaluation.evaluate(table, metadata, baselines, resamples)
     write_results(folder, table, {"data": DATA, "part": "val", "split_seed": 0, **measured, **changes})
     columns = {"accuracy": 0.5, "loss": 1.4, "val_accuracy": 0.5, "val_loss": losses, "learning_rate": 0.001}
     history = pd.DataFrame(columns, index=pd.Index(range(1, len(losses) + 1), name="epoch"))

@@ -5,22 +5,31 @@ import pandas as pd
 import pytest
 
 from ageclf.metrics.bootstrap import interval, resample_clusters
-from ageclf.metrics.groupings import coarser, measure_groupings, measure_runs
+from ageclf.metrics.groupings import measure_groupings, measure_runs
 
 
-def test_groups_of_coarser_edges_hold_their_neighbours():
-    assert coarser([6, 19, 31], [6, 31]).tolist() == [0, 1, 1, 2]
-    assert coarser([6, 19, 31], [19]).tolist() == [0, 0, 1, 1]
-    assert coarser([6, 19, 31], [6, 19, 31]).tolist() == [0, 1, 2, 3]
-    with pytest.raises(ValueError, match=r"cannot be split at \[40\]: the network's edges are \[6, 19, 31\]"):
-        coarser([6, 19, 31], [6, 40])
+@pytest.mark.parametrize(("kept", "unknown"), [([6, 40], 40), ([3, 6, 19, 31], 3), ([32], 32)])
+def test_a_group_cannot_be_split_from_predictions(kept, unknown):
+    predictions = pd.DataFrame(np.eye(4), columns=["p_0", "p_1", "p_2", "p_3"]).assign(group=range(4))
+    metrics, resamples = {"edges": [6, 19, 31], "training_counts": [1] * 4}, resample_clusters(np.arange(4), 10)
+    with pytest.raises(ValueError, match=rf"cannot be split at \[{unknown}\]: the network's edges are \[6, 19, 31\]"):
+        measure_groupings(predictions, metrics, [[6, 31], kept], resamples)
+
+
+@pytest.mark.parametrize(("kept", "right"), [([6, 31], 3), ([31], 4), ([6, 19, 31], 2)])
+def test_groups_of_coarser_edges_hold_their_neighbours(kept, right):
+    # The first group is taken for the second, the second for the third.
+    predictions = pd.DataFrame(np.eye(4)[[1, 2, 2, 3]], columns=["p_0", "p_1", "p_2", "p_3"]).assign(group=range(4))
+    metrics, resamples = {"edges": [6, 19, 31], "training_counts": [1] * 4}, resample_clusters(np.arange(4), 10)
+    (measured,) = measure_groupings(predictions, metrics, [kept], resamples).values()
+    assert measured["accuracy"]["value"] == right / 4
 
 
 def test_accuracy_counts_confusion_within_a_merged_group_as_right():
     probabilities = [[0.8, 0.1, 0.1], [0.1, 0.3, 0.6], [0.1, 0.6, 0.3], [0.4, 0.3, 0.3]]
     predictions = pd.DataFrame(probabilities, columns=["p_0", "p_1", "p_2"]).assign(group=[0, 1, 2, 2])
-    resamples = resample_clusters(np.arange(4), 100, seed=0)
-    measured = measure_groupings(predictions, [6, 19], [1, 5, 4], [[6, 19], [6]], resamples)
+    metrics, resamples = {"edges": [6, 19], "training_counts": [1, 5, 4]}, resample_clusters(np.arange(4), 100, seed=0)
+    measured = measure_groupings(predictions, metrics, [[6, 19], [6]], resamples)
     assert list(measured) == ["0-5 | 6-18 | 19+", "0-5 | 6+"]
     fine, coarse = measured.values()
     assert fine["accuracy"]["value"] == pytest.approx(1 / 4)
