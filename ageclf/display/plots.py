@@ -170,7 +170,6 @@ def _bars(ax: plt.Axes, probabilities: np.ndarray, labels: list[str], hatched: b
     """Bars of a face's probabilities (k,) in %; the predicted one is blue, or orange and hatched."""
     bars = ax.barh(range(len(labels)), 100 * np.asarray(probabilities), color="0.8")
     bars[np.argmax(probabilities)].set(facecolor=ORANGE if hatched else BLUE, hatch="////" if hatched else None)
-    ax.set_yticks(range(len(labels)), labels, fontsize=8)
-    ax.tick_params(axis="x", labelsize=8)
+    ax.tick_params(labelsize=8)
     ax.invert_yaxis()
-    label_axes(ax, "", xlim=(0, 100), xticks=(0, 50, 100))
+    label_axes(ax, "", xlim=(0, 100), xticks=(0, 50, 100), yticks=range(len(labels)), yticklabels=labels)

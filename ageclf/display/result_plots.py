@@ -47,10 +47,9 @@ def _intervals(ax: plt.Axes, rows: pd.DataFrame, y, scale: int = 100, **look) ->
 
 def _rows_of_shares(ax: plt.Axes, xlabel: str, names: list[str]) -> plt.Axes:
     ax.grid(axis="x", color="0.9")
-    ax.set_axisbelow(True)
     ax.figure.legend(loc="outside upper center", ncols=4, frameon=False, fontsize=9)
     rows = {"yticks": range(len(names)), "yticklabels": names, "ylim": (len(names) - 0.5, -0.5)}
-    return label_axes(ax, xlabel, xlim=(0, 100), **rows)
+    return label_axes(ax, xlabel, xlim=(0, 100), axisbelow=True, **rows)
 
 
 def reliability(panels: dict[str, np.ndarray]) -> plt.Figure:

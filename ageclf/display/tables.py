@@ -54,7 +54,7 @@ def per_group_frame(results: dict) -> pd.DataFrame:
 
 
 def intervals_frame(measured: dict[str, dict], digits: int | None = None) -> pd.DataFrame:
-    """Lay out measures that several things have, as `calibration.calibration` or `groupings.measure_groupings` returns
+    """Lay out measures that several things have, as `calibration.calibration` or a function of `groupings` returns
     them by name: a row a measure, and a column for each thing."""
     return pd.DataFrame(measured).map(with_interval, digits=digits).rename(label)
 
@@ -75,12 +75,6 @@ def steps_frame(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _intervals(frame: pd.DataFrame, prefix: str = "") -> list[str]:
     return [with_interval(row, prefix=prefix) for row in frame.to_dict("records")]
-
-
-def runs_frame(results: dict[str, tuple], measured: dict[str, dict]) -> pd.DataFrame:
-    """Lay out `groupings.measure_runs` of some results: groups and faces of each run before its measures."""
-    rows = [{"groups": " | ".join(metrics["groups"]), "faces": metrics["n"]} for _, metrics in results.values()]
-    return pd.DataFrame(rows, index=list(results)).join(intervals_frame(measured).T)
 
 
 def states_frame(configurations: list[dict]) -> pd.DataFrame:

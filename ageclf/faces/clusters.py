@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from hashlib import blake2b
-from itertools import combinations
+from itertools import combinations, combinations_with_replacement
 
 import numpy as np
 import pandas as pd
@@ -41,14 +41,13 @@ def _candidates(images: np.ndarray, threshold: float) -> Iterator[np.ndarray]:
     """
     even, odd = _low_frequencies(images)
     margin = 1e-5  # more than float32 products of unit vectors can be off
-    for i in range(0, len(images), BLOCK):
-        for j in range(i, len(images), BLOCK):
-            bound = even[i : i + BLOCK] @ even[j : j + BLOCK].T
-            bound += np.abs(odd[i : i + BLOCK] @ odd[j : j + BLOCK].T)
-            # np.argwhere finds the same pairs in the two dimensions, and takes far longer for few.
-            found = np.divmod(np.flatnonzero(bound > threshold - margin), bound.shape[1])
-            pairs = np.array(found) + np.array([[i], [j]])
-            yield pairs[:, pairs[0] < pairs[1]]
+    for i, j in combinations_with_replacement(range(0, len(images), BLOCK), 2):
+        bound = even[i : i + BLOCK] @ even[j : j + BLOCK].T
+        bound += np.abs(odd[i : i + BLOCK] @ odd[j : j + BLOCK].T)
+        # np.argwhere finds the same pairs in the two dimensions, and takes far longer for few.
+        found = np.divmod(np.flatnonzero(bound > threshold - margin), bound.shape[1])
+        pairs = np.array(found) + np.array([[i], [j]])
+        yield pairs[:, pairs[0] < pairs[1]]
 
 
 def _low_frequencies(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,4 +1,4 @@
-"""Measures on pictures (black edges, brightness), and pictures shifted, rotated and brightened."""
+"""Measures on pictures (black edges, brightness), and pictures shifted and rotated."""
 
 import cv2
 import numpy as np
@@ -40,8 +40,3 @@ def _warped(images: np.ndarray, matrices: list[np.ndarray]) -> np.ndarray:
     size = images.shape[:0:-1]  # OpenCV takes width, then height
     pairs = zip(images, matrices, strict=True)
     return np.stack([cv2.warpAffine(image, matrix, size, flags=cv2.INTER_LINEAR) for image, matrix in pairs])
-
-
-def brightened(images: np.ndarray, levels: int) -> np.ndarray:
-    """Add `levels`, which may be negative, to the grey values of images uint8 (n, 48, 48), within 0–255."""
-    return np.clip(images.astype(np.int16) + levels, 0, 255).astype(np.uint8)

@@ -77,15 +77,14 @@ def from_confusion(confusion: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
-def interval(resampled: np.ndarray, prefix: str = "") -> dict | list:
+def interval(resampled: np.ndarray) -> dict | list:
     """Turn a measure of each resample, (1 + resamples[, k]), into its value and 95 % percentile interval; a list for k.
 
-    The keys are `value`, `low` and `high`, each behind the prefix. A measure that is undefined is None; resamples in
-    which it is are left out.
+    The keys are `value`, `low` and `high`. A measure that is undefined is None; resamples in which it is are left out.
     """
     if np.ndim(resampled) > 1:
-        return [interval(column, prefix) for column in resampled.T]
+        return [interval(column) for column in resampled.T]
     numbers = [None] * 3
     if not np.isnan(resampled[0]):
         numbers = [float(x) for x in (resampled[0], *np.nanpercentile(resampled[1:], [2.5, 97.5]))]
-    return {f"{prefix}{key}": number for key, number in zip(("value", "low", "high"), numbers, strict=True)}
+    return dict(zip(("value", "low", "high"), numbers, strict=True))

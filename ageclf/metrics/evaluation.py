@@ -133,17 +133,16 @@ def describe(metrics: dict) -> str:
     return f"{data}, part {metrics['part']!r}: {metrics['n']:,} faces, accuracy {accuracy:.1%}; {metrics['checkpoint']}"
 
 
-def baselines(
-    images: np.ndarray, train: np.ndarray, groups: np.ndarray, chosen: np.ndarray, counts: np.ndarray, seed: int
-) -> dict[str, np.ndarray]:
-    """Predict groups, int (m,), for the chosen ones of images uint8 (n, 48, 48) by each baseline.
+def baselines(faces: Faces, train: np.ndarray, chosen: np.ndarray, metadata: dict, seed: int) -> dict[str, np.ndarray]:
+    """Predict groups, int (m,), for the chosen ones, bool (n,), of n faces by each baseline.
 
-    `most_frequent` and `stratified` are scikit-learn's strategies for a DummyClassifier, fitted on as many faces of
-    each group as the network was trained on, `counts` (groups,). `logistic` is a logistic regression on thumbnails of
-    12×12 pixels, trained on the faces `train`, bool (n,), that are not chosen; where these have fewer than two groups
-    it is left out.
+    `metadata` is that of the checkpoint: the `edges` of the groups, and `training_counts`, the faces of each group that
+    the network was trained on. `most_frequent` and `stratified` are scikit-learn's strategies for a DummyClassifier,
+    fitted on as many. `logistic` is a logistic regression on thumbnails of 12×12 pixels, trained on the faces `train`,
+    bool (n,), that are not chosen; where these have fewer than two groups it is left out.
     """
-    predicted, trained_on = {}, np.repeat(np.arange(len(counts)), counts)
+    images, groups = faces.images, age_to_group(faces.table["age"], metadata["edges"])
+    predicted, trained_on = {}, np.repeat(np.arange(len(metadata["edges"]) + 1), metadata["training_counts"])
     for strategy in ("most_frequent", "stratified"):
         dummy = DummyClassifier(strategy=strategy, random_state=seed).fit(trained_on, trained_on)
         predicted[strategy] = dummy.predict(images[chosen])

@@ -37,7 +37,7 @@ def slice_frame(right: np.ndarray, slices: pd.Series, resamples: Resamples) -> p
     inside = index[:, np.newaxis] == np.arange(len(names))
     accuracy, others = (means(right[:, np.newaxis], resamples, where) for where in (inside, ~inside))
     frame = pd.DataFrame({"slice": names, "n": inside.sum(axis=0)})
-    frame = frame.join([pd.DataFrame(interval(accuracy)), pd.DataFrame(interval(accuracy - others, prefix="gap_"))])
+    frame = frame.join([pd.DataFrame(interval(accuracy)), pd.DataFrame(interval(accuracy - others)).add_prefix("gap_")])
     frame["ranked"] = frame["n"] >= FEWEST
     return frame.sort_values(["ranked", "gap_value"], ascending=[False, True], ignore_index=True)
 
@@ -63,5 +63,5 @@ def accuracy_frame(right: dict[float, np.ndarray], resamples: Resamples) -> pd.D
     lost_value, lost_low, lost_high.
     """
     accuracy = means(np.stack(list(right.values()), axis=1), resamples)
-    lost = pd.DataFrame(interval(accuracy[:, :1] - accuracy, prefix="lost_"))
+    lost = pd.DataFrame(interval(accuracy[:, :1] - accuracy)).add_prefix("lost_")
     return pd.DataFrame({"step": list(right)}).join([pd.DataFrame(interval(accuracy)), lost])

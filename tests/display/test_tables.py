@@ -54,14 +54,6 @@ def test_groupings_stand_beside_their_baseline():
     }
 
 
-def test_runs_name_their_groups_and_faces():
-    row = {"accuracy": SEVENTY, "most_frequent": NONE, "gain": SEVENTY}
-    results = {"lab": (None, {"groups": ["0-5", "6+"], "n": 40})}
-    frame = tables.runs_frame(results, {"lab": row})
-    assert frame.columns.tolist() == ["groups", "faces", "accuracy", "most frequent", "gain"]
-    assert frame.loc["lab"].tolist() == ["0-5 | 6+", 40, "70.5 % (68.9–72.1)", "–", "70.5 % (68.9–72.1)"]
-
-
 METADATA = {"groups": ["young", "old"], "threshold": 0.6, "data": {"synthetic": False}}
 PHOTOS = pd.DataFrame(
     {

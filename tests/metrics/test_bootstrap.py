@@ -224,8 +224,3 @@ def test_measures_per_group_have_an_interval_for_each_group_in_valid_json():
         {"value": 0.5, "low": 0.4, "high": 0.4},
         {"value": None, "low": None, "high": None},
     ]
-
-
-def test_an_interval_among_others_in_a_table_has_a_prefix():
-    (row,) = interval(np.array([[0.5], [0.4], [0.4]]), prefix="gap_")
-    assert row == {"gap_value": 0.5, "gap_low": 0.4, "gap_high": 0.4}

@@ -7,7 +7,7 @@ from sklearn import metrics
 
 import ageclf
 from ageclf.faces.groups import REFERENCE_EDGES
-from ageclf.faces.reading import load_faces
+from ageclf.faces.reading import Faces, load_faces
 from ageclf.metrics import evaluation
 from ageclf.metrics.bootstrap import resample_clusters
 from ageclf.run_folder import read_results, write_results
@@ -161,35 +161,34 @@ def test_a_part_without_unseen_faces_is_refused():
 
 
 @pytest.fixture
-def faces() -> tuple[np.ndarray, np.ndarray]:
-    """Dark pictures of group 0, bright ones of group 1."""
-    groups = np.arange(80) % 2
-    return np.random.default_rng(0).integers(0, 56, (80, 48, 48)) + 200 * groups[:, None, None], groups
+def faces() -> Faces:
+    """Dark pictures of children, bright ones of adults."""
+    adult = np.arange(80) % 2
+    images = np.random.default_rng(0).integers(0, 56, (80, 48, 48)) + 200 * adult[:, None, None]
+    return Faces(images, pd.DataFrame({"age": 10 + 30 * adult}), pd.DataFrame(), {})
+
+
+TRAIN = np.arange(80) < 40
+TWO_GROUPS = {"edges": [18], "training_counts": [1, 3]}
 
 
 def test_two_baselines_follow_the_counts_of_training_and_no_face(faces):
-    images, groups = faces
-    train = np.arange(80) < 40
-    predicted = evaluation.baselines(images, train, groups, ~train, np.array([1, 3]), seed=0)
+    predicted = evaluation.baselines(faces, TRAIN, ~TRAIN, TWO_GROUPS, seed=0)
     assert predicted["most_frequent"].tolist() == [1] * 40
     assert 0.5 < predicted["stratified"].mean() < 0.95
-    again = evaluation.baselines(255 - images, train, 1 - groups, ~train, np.array([1, 3]), seed=0)
+    exchanged = Faces(255 - faces.images, 50 - faces.table, faces.bad, faces.source)
+    again = evaluation.baselines(exchanged, TRAIN, ~TRAIN, TWO_GROUPS, seed=0)
     assert predicted["stratified"].tolist() == again["stratified"].tolist()
-    other = evaluation.baselines(images, train, groups, ~train, np.array([1, 3]), seed=1)
+    other = evaluation.baselines(faces, TRAIN, ~TRAIN, TWO_GROUPS, seed=1)
     assert predicted["stratified"].tolist() != other["stratified"].tolist()
 
 
 def test_logistic_regression_learns_from_thumbnails(faces):
-    images, groups = faces
-    train = np.arange(80) < 40
-    predicted = evaluation.baselines(images, train, groups, ~train, np.array([20, 20]), seed=0)
-    assert predicted["logistic"].tolist() == groups[40:].tolist()
+    predicted = evaluation.baselines(faces, TRAIN, ~TRAIN, TWO_GROUPS, seed=0)
+    assert predicted["logistic"].tolist() == [0, 1] * 20
 
 
 def test_logistic_regression_is_never_trained_on_the_faces_that_it_predicts(faces):
-    images, groups = faces
     everything = np.full(80, True)
-    assert set(evaluation.baselines(images, everything, groups, everything, np.array([1, 1]), 0)) == {
-        "most_frequent",
-        "stratified",
-    }
+    predicted = evaluation.baselines(faces, everything, everything, TWO_GROUPS, seed=0)
+    assert set(predicted) == {"most_frequent", "stratified"}
