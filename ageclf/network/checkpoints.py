@@ -55,7 +55,7 @@ def amend_checkpoint(path: str | Path, **metadata: object) -> None:
 
 
 def _json(metadata: dict) -> str:
-    return json.dumps(metadata, indent=1, ensure_ascii=False, allow_nan=False)
+    return json.dumps(metadata, indent=1, ensure_ascii=False)
 
 
 def load_checkpoint(path: str | Path) -> tuple[keras.Model, dict]:
