@@ -1,5 +1,6 @@
 """A folder of UTKFace pictures: names hold the labels, pictures are reduced to those of the CSV file."""
 
+from hashlib import sha256
 from pathlib import Path
 
 import cv2
@@ -26,7 +27,7 @@ def picture(faces):
 
 
 def read(folder):
-    return collected(read_folder(folder))
+    return collected(read_folder(folder, sha256()))
 
 
 def save(path, picture, ending=None, size=None):
@@ -55,7 +56,7 @@ def test_a_name_is_age_gender_race_and_the_name_of_the_csv_file(tmp_path, pictur
 
 def test_a_path_may_be_text(tmp_path, picture):
     save(tmp_path / NAME, picture)
-    assert len(list(read_folder(str(tmp_path)))) == 1
+    assert len(list(read_folder(str(tmp_path), sha256()))) == 1
     assert folder_sha256(str(tmp_path)) == folder_sha256(tmp_path)
 
 
@@ -141,9 +142,9 @@ def test_a_picture_that_is_not_square_or_too_small_is_left_out_and_listed(tmp_pa
     assert_bad(tmp_path, "pixels", f"{found}, expected a square face of 48×48 or more")
 
 
-@pytest.mark.parametrize("names", [[], ["x.jpg", "39_1_20170116174525125.jpg"], ["part1/1_0_0_a.jpg"]])
+@pytest.mark.parametrize("names", [[], ["x.jpg", "39_1_20170116174525125.jpg"], ["a/b/c/1_0_0_a.jpg"]])
 def test_a_folder_without_a_usable_name_is_refused_with_the_remedy(tmp_path, picture, names):
-    (tmp_path / "part1").mkdir()
+    (tmp_path / "a" / "b" / "c").mkdir(parents=True)
     for name in names:
         save(tmp_path / name, picture)
     count = sum("/" not in name for name in names)
