@@ -3,7 +3,9 @@
 import bz2
 import csv
 import gzip
+import json
 import lzma
+import tarfile
 import tracemalloc
 import zipfile
 from hashlib import sha256
@@ -121,6 +123,76 @@ def test_cells_in_quotes_may_hold_commas_quotes_and_line_ends(path):
     cells = {(row, "img_name"): name for row, name in enumerate(names)}
     write_csv(path, cells | {(row, "pixels"): text for row, text in enumerate(in_lines)}, quoting=csv.QUOTE_ALL)
     assert assert_the_three_faces(path)["img_name"].tolist() == names
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t", ","])
+@pytest.mark.parametrize("quoting", [csv.QUOTE_MINIMAL, csv.QUOTE_ALL])
+def test_any_of_the_usual_delimiters_is_recognised(path, delimiter, quoting):
+    table = assert_the_three_faces(write_csv(path, sep=delimiter, quoting=quoting))
+    assert table["img_name"].tolist() == ["a.jpg", "NA", "a,b.jpg"]
+
+
+@pytest.mark.parametrize("change", [str.upper, str.title, lambda header: f"\n\n{header}"])
+def test_the_header_may_be_in_capitals_and_below_blank_lines(path, change):
+    header, rest = write_csv(path).read_text().split("\n", 1)
+    path.write_text(f"{change(header)}\n{rest}")
+    assert assert_the_three_faces(path)["ethnicity"].tolist() == [0, 4, 2]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "latin-1", "cp1252"])
+@pytest.mark.parametrize("delimiter", [",", "\t"])
+def test_other_encodings_are_read(path, encoding, delimiter):
+    table = assert_the_three_faces(write_csv(path, {(0, "img_name"): "Müße.jpg"}, encoding=encoding, sep=delimiter))
+    assert table["img_name"][0] == "Müße.jpg"
+
+
+def as_numpy_prints(image):
+    with np.printoptions(threshold=10_000):
+        return str(image)
+
+
+@pytest.mark.parametrize(
+    "write", [as_numpy_prints, lambda image: str(image.ravel().tolist()), lambda image: json.dumps(image.tolist())]
+)
+def test_pixels_may_be_lists_as_numpy_or_json_write_them(path, write):
+    assert_the_three_faces(write_csv(path, {(row, "pixels"): write(image) for row, image in enumerate(IMAGES)}))
+
+
+def test_a_list_that_numpy_shortened_is_named(path):
+    bad = read(write_csv(path, {(1, "pixels"): str(IMAGES[1].ravel())}))[2]
+    assert bad[1][1].startswith("found '...' as number 4 in line 3")
+
+
+@pytest.mark.parametrize(
+    "pixels", [lambda image: " ".join(map(str, image.ravel())), lambda image: image.ravel().tolist(), np.ndarray.tolist]
+)
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, lambda content: zipped({"faces.parquet": content})])
+def test_parquet_is_read_whether_pixels_are_text_or_lists(path, pixels, pack):
+    table = rows().assign(pixels=[pixels(image) for image in IMAGES]).astype({"age": int, "gender": float})
+    path.write_bytes(pack(table.rename(columns=str.upper).to_parquet()))
+    assert assert_the_three_faces(path)["gender"].tolist() == [0, 1, 1]
+
+
+def test_a_bad_row_of_a_parquet_file_is_named_by_its_number(path):
+    rows().assign(age=[1, None, 200]).to_parquet(path)
+    assert read(path)[2] == {
+        1: ("age", "found 'nan' in row 1, expected whole numbers 0–120"),
+        2: ("age", "found '200.0' in row 2, expected whole numbers 0–120"),
+    }
+    path.write_bytes(path.read_bytes()[:-300])
+    with pytest.raises(ValueError, match="not a whole CSV or Parquet file"):
+        read(path)
+
+
+@pytest.mark.parametrize("pack", ["w", "w:gz", "w:xz"])
+def test_a_tar_archive_is_named_with_what_to_type(path, pack):
+    write_csv(path)
+    with tarfile.open(path.with_name("faces.tar"), pack) as archive:
+        archive.add(path, "age_gender.csv")
+    with pytest.raises(
+        ValueError, match=r"faces\.tar: a tar archive; unpack it \(tar -xf faces\.tar\), and give what was"
+    ):
+        read(path.with_name("faces.tar"))
 
 
 def test_optional_columns_are_none_where_the_file_lacks_them(path):
