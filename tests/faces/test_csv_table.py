@@ -176,7 +176,7 @@ def test_parquet_is_read_whether_pixels_are_text_or_lists(path, pixels, pack):
 def test_a_bad_row_of_a_parquet_file_is_named_by_its_number(path):
     rows().assign(age=[1, None, 200]).to_parquet(path)
     assert read(path)[2] == {
-        1: ("age", "found 'nan' in row 1, expected whole numbers 0–120"),
+        1: ("age", "found '' in row 1, expected whole numbers 0–120"),
         2: ("age", "found '200.0' in row 2, expected whole numbers 0–120"),
     }
     path.write_bytes(path.read_bytes()[:-300])

@@ -409,6 +409,98 @@ def test_an_explicit_source_beats_the_environment(tmp_path, monkeypatch):
         find_source("auto")
 
 
+@pytest.mark.parametrize("how", ["written over", "put in its place"])
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_what_was_read_is_stored_under_its_own_hash_when_the_source_changes_meanwhile(
+    write, folder, tmp_path, monkeypatch, kind, how
+):
+    """The other faces come after the file was looked for in the cache, and before it is read."""
+    path = write() if kind == "file" else folder
+    reader = f"read_{'csv' if kind == 'file' else 'folder'}"
+    changed = path if kind == "file" else folder / "3_1_2_a.png"
+    old = changed.read_bytes()
+    new = old.replace(b"\n25,", b"\n26,") if kind == "file" else (folder / "1_1_4_a.png").read_bytes()
+
+    def put(content):
+        target = changed if how == "written over" else tmp_path / "other"
+        target.write_bytes(content)
+        target.replace(changed)
+
+    read = getattr(reading, reader)
+
+    def read_after_a_change(*arguments):
+        put(new)
+        yield from read(*arguments)
+        put(old)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(reading, reader, read_after_a_change)
+        during = load_faces(path)
+    after = load_faces(path)
+    put(new)
+    again = load_faces(path)
+    assert during.source == again.source != after.source
+    assert during.table["face_id"].tolist() == again.table["face_id"].tolist()
+    assert during.table["age"].tolist() == again.table["age"].tolist()
+    assert (during.table != after.table).any(axis=None)
+
+
+@pytest.mark.parametrize("damage", ["too few images", "short images", "other columns"])
+def test_a_cached_table_that_does_not_hold_together_is_written_anew(write, cache, damage):
+    path = write()
+    load_faces(path)
+    (cached,) = cache.iterdir()
+    stored = pd.read_parquet(cached)
+    if damage == "too few images":
+        stored.loc[0, "image"] = None
+    elif damage == "short images":
+        stored["image"] = [image[:100] for image in stored["image"]]
+    else:
+        stored = stored.rename(columns={"age": "years"})
+    stored.to_parquet(cached)
+    np.testing.assert_array_equal(load_faces(path).images, IMAGES)
+    assert pd.read_parquet(cached)["image"].str.len().tolist() == [2304] * 3
+
+
+BLACK = " ".join(["0"] * 2304)
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        ({}, []),
+        ({(1, "age"): "5", (2, "age"): "3"}, ["all ages are below 10: are they years, or numbers of classes?"]),
+        (
+            {(row, "pixels"): " ".join(map(str, np.arange(2304) % 2)) for row in range(3)},
+            ["100% of the pictures are almost black: are their grey values 0–255, not 0–1?"],
+        ),
+        (
+            {(0, "pixels"): BLACK},
+            [
+                "33% of the pictures are almost black: are their grey values 0–255, not 0–1?",
+                "33% of the pictures have a single grey value: look at a few of them",
+            ],
+        ),
+        (
+            {(0, "pixels"): BLACK.replace("0", "128")},
+            ["33% of the pictures have a single grey value: look at a few of them"],
+        ),
+    ],
+    ids=["as usual", "numbers of classes", "divided by 255", "black", "grey"],
+)
+def test_what_can_hardly_be_meant_is_read_with_a_warning(tmp_path, cells, expected):
+    path = write_csv(tmp_path / "faces.csv", cells)
+    for _ in range(2):  # the second time from the cache
+        faces = load_faces(path)
+        assert faces.source["warnings"] == expected
+        assert describe(faces).split("\n")[1:] == [f"warning: {sentence}" for sentence in expected]
+
+
+def test_the_name_of_a_source_can_be_written_anywhere(write, tmp_path):
+    path = write().rename(tmp_path / os.fsdecode(b"Gr\xfc\xdfe\x1b.csv"))
+    assert load_faces(path).source["name"] == r"Gr\udcfc\udcdfe\x1b.csv"
+
+
 # Random damage; the same on every machine, so that a failure can be repeated.
 
 CHANCE = settings(derandomize=True, deadline=None, database=None, max_examples=200)
