@@ -90,11 +90,12 @@ def read_photo(path: str | Path) -> tuple[np.ndarray, float]:
     with path.open("rb") as file:
         content = mended(file.read(min(MAX_BYTES, path.stat().st_size)))
     try:
-        with warnings.catch_warnings(action="error", category=Image.DecompressionBombWarning):
+        with warnings.catch_warnings(action="ignore"):  # Pillow's, of damage beside the picture
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
             picture = Image.open(io.BytesIO(content), formats=READ)
-        longer, frames = max(picture.size), getattr(picture, "n_frames", 1)
-        picture.thumbnail((MAX_SIDE, MAX_SIDE), reducing_gap=1.0)
-        picture.load()
+            longer, frames = max(picture.size), getattr(picture, "n_frames", 1)
+            picture.thumbnail((MAX_SIDE, MAX_SIDE), reducing_gap=1.0)
+            picture.load()
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise ValueError(f"more than {Image.MAX_IMAGE_PIXELS:,} pixels; make it smaller first") from None
     except UnidentifiedImageError:
@@ -107,7 +108,7 @@ def read_photo(path: str | Path) -> tuple[np.ndarray, float]:
         raise ValueError(f"{picture.format} with {frames} pictures; save the one you mean as JPEG or PNG")
     if picture.mode.startswith("I"):  # 16 bits a pixel, which `convert` would cut off at 255
         picture = Image.fromarray((np.asarray(picture) // 257).astype(np.uint8))
-    with contextlib.suppress(Exception):  # damage in what is not the picture
+    with contextlib.suppress(Exception), warnings.catch_warnings(action="ignore"):  # of what is not the picture
         ImageOps.exif_transpose(picture, in_place=True)
     if picture.has_transparency_data:  # what is seen through is white, as on paper
         picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture.convert("RGBA"))

@@ -91,7 +91,7 @@ def mended(content: bytes) -> bytes:
             contents = whole, whole[:-2] + b"\x55" * 999 + whole[-2:]
             pictures = [Image.open(io.BytesIO(each), formats=["JPEG"]) for each in contents]
             for picture in pictures:
-                picture.draft(None, (1, 1))  # an eighth of the side is enough, and takes little memory
+                picture.draft(None, (2000, 2000))  # takes less memory
             return whole if pictures[0] == pictures[1] else content
     return content
 

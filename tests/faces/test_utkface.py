@@ -142,7 +142,7 @@ def test_a_jpeg_that_lacks_only_its_end_is_read(tmp_path, picture, missing, imag
     path.write_bytes(path.read_bytes()[:-missing])
     found, _, bad = read(tmp_path)
     assert (len(found), len(bad)) == (images, 1 - images)
-    np.testing.assert_array_equal(found, whole[:images])
+    assert np.array_equal(found, whole) == bool(images)
 
 
 @pytest.mark.parametrize("place", ["{}", "part{}", "UTKFace/part{}"])
