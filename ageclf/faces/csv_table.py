@@ -84,7 +84,7 @@ def _csv(file: BinaryIO, start: bytes) -> Iterator[tuple[str, list[str]]]:
     encoding = "utf-16" if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
     header = start.decode(encoding, "ignore").lstrip().partition("\n")[0]
     lines = _lines(io.TextIOWrapper(file, encoding, "as Latin-1", newline=""))
-    reader, number = csv.reader(lines, delimiter=max(",;\t", key=header.count), strict=True), 1
+    reader, number = csv.reader(lines, delimiter=max(",;\t|", key=header.count), strict=True), 1
     for cells in reader:
         if "".join(cells).strip():
             yield f"line {number}", cells

@@ -125,7 +125,7 @@ def test_cells_in_quotes_may_hold_commas_quotes_and_line_ends(path):
     assert assert_the_three_faces(path)["img_name"].tolist() == names
 
 
-@pytest.mark.parametrize("delimiter", [";", "\t", ","])
+@pytest.mark.parametrize("delimiter", [";", "\t", ",", "|"])
 @pytest.mark.parametrize("quoting", [csv.QUOTE_MINIMAL, csv.QUOTE_ALL])
 def test_any_of_the_usual_delimiters_is_recognised(path, delimiter, quoting):
     table = assert_the_three_faces(write_csv(path, sep=delimiter, quoting=quoting))
