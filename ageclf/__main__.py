@@ -107,6 +107,7 @@ def predict(arguments: argparse.Namespace) -> int:
     model, metadata = checkpoints.load_checkpoint(path)
     if tables.is_synthetic(metadata):
         print(f"warning: {path.name} was trained on synthetic faces: predictions mean nothing", file=sys.stderr)
+    sys.stdout.reconfigure(errors="backslashreplace")  # not every terminal writes every name
     faces, crops, problems = photos.read_faces(photos.list_photos(arguments.photos))
     table = calibration.predictions_of_photos(faces, prediction.predict_probabilities(model, crops), metadata)
     print(tables.photos_json(table, problems, path, metadata) if arguments.json else tables.photos_text(table))

@@ -218,6 +218,30 @@ def test_photos_are_predicted_as_json_on_standard_output_alone(checkpoint, photo
     assert done.stderr.splitlines()[1:] == ["absent.jpg: there is no such file; look at its name"]
 
 
+@pytest.mark.parametrize("form", [["--json"], []])
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_no_file_name_and_no_odd_photo_costs_the_other_answers(checkpoint, photo, form, encoding):
+    for name in (b"Gr\xfc\xdfe.png", b"\x1b[2Jred.png", "Müller.png".encode()):
+        photo.with_name(os.fsdecode(name)).write_bytes(photo.read_bytes())
+    Image.new("L", (2400, 1)).save(photo.with_name("line.png"))
+    photo.with_name("\x1b[2J.jpg").touch()
+    line = [sys.executable, "-m", "ageclf", "predict", photo.parent, *form, "--checkpoint", checkpoint]
+    environment = {**os.environ, "PYTHONPATH": str(ageclf.CHECKOUT), "PYTHONIOENCODING": encoding}
+    done = subprocess.run(line, env=environment, capture_output=True)
+    assert done.returncode == 1
+    assert b"\x1b" not in done.stdout + done.stderr
+    written = done.stdout.decode(encoding)
+    if form:
+        content = json.loads(written)
+        assert len(content["faces"]) == 4
+        assert len(content["problems"]) == 2
+        written = "".join(face["photo"] for face in content["faces"])
+        assert "Müller.png" in written
+    for name in ("astronaut.png", r"\x1b[2Jred.png", r"Gr\udcfc\udcdfe.png"):
+        assert name in written
+    assert b"line.png: no face found" in done.stderr
+
+
 def test_the_shipped_network_predicts_a_photo_where_nothing_was_trained(photo, tmp_path):
     line = [sys.executable, "-m", "ageclf", "predict", photo.name, "--json"]
     environment = {**os.environ, "PYTHONPATH": str(ageclf.CHECKOUT), "AGECLF_ROOT": str(tmp_path)}
