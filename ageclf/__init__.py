@@ -7,14 +7,17 @@
 `workflow` checks a run file, lets Snakemake execute the notebooks that it asks for, and makes HTML pages of them.
 """
 
+import difflib
 import hashlib
 import importlib.metadata
 import json
 import os
 import platform
 import re
+import reprlib
 import subprocess
 from collections.abc import Callable
+from datetime import datetime
 from operator import itemgetter
 from pathlib import Path
 
@@ -34,6 +37,33 @@ NETWORKS = (NETWORK, ".h5")
 def resolve(path: str | Path) -> Path:
     """Return `path` as it is when absolute, else below `ROOT`, so that a notebook runs from any directory."""
     return ROOT / Path(path).expanduser()
+
+
+def check_name(what: str, name: str, longest: int = 100) -> None:
+    """Raise ValueError unless `name`, of `what`, can be that of a folder and stand in a command as it is."""
+    if len(name) > longest or not re.fullmatch(r"[\w+][\w.+-]*", name):
+        rule = f"at most {longest} letters, digits, _, ., + and -, and start with neither . nor -"
+        raise ValueError(f"{what} {reprlib.repr(name)} must have {rule}")
+
+
+def printable(text: str) -> str:
+    """Return a text for the terminal: what is neither printed nor a new line stands as Python writes it."""
+    return "".join(one if one.isprintable() or one == "\n" else repr(one)[1:-1] for one in text)
+
+
+def refuse_unknown_parameters() -> None:
+    """Raise ValueError when papermill gave this notebook a parameter that it does not have: papermill only warns.
+
+    The cell in which papermill gives parameters, after that of their defaults, starts with a comment of its own.
+    """
+    from IPython import get_ipython
+
+    cells, pattern = get_ipython().user_ns["In"], re.compile(r"^(\w+)(?:: \w+)? = ", re.MULTILINE)
+    given = [name for cell in cells if cell.startswith("# Parameters\n") for name in pattern.findall(cell)]
+    known = [name for cell in cells if not cell.startswith("# Parameters\n") for name in pattern.findall(cell)]
+    for name in (name for name in given if name not in known):
+        nearest = difflib.get_close_matches(name, known, n=1, cutoff=0)
+        raise ValueError(f"{name!r} is no parameter of this notebook; the nearest name that is: {nearest[0]!r}")
 
 
 def atomic_write(path: str | Path, write: Callable[[Path], object]) -> None:
@@ -77,10 +107,18 @@ def read_json(path: str | Path) -> dict | None:
     path = Path(path)
     try:
         content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
-        if content and content["schema"] != SCHEMA:
+        if content is not None and content["schema"] != SCHEMA:
             raise ValueError(f"it has schema {content['schema']}, this version reads {SCHEMA}")
         if content and path.name == "run.json":
             itemgetter(*RUN_KEYS)(content)  # KeyError says which it lacks
+            itemgetter("name", "sha256", "synthetic", "rows")(content["data"])
+            datetime.fromisoformat(content["started"])
+            for name in (*content["parameters"], *content["configurations"]):
+                check_name("its name", name, longest=200)
+        if content and path.name == "metrics.json":
+            for measure in (content["measures"]["accuracy"], content["baselines"]["most_frequent"]["accuracy"]):
+                sum(itemgetter("value", "low", "high")(measure))
+            content["n"] + len(content["edges"])
     except (ValueError, KeyError, TypeError) as error:
         what = f"damaged, or written by an earlier version of the project ({error})"
         raise ValueError(f"{path}: {what}; remove it, and type the same command again") from error

@@ -3,10 +3,14 @@
 import contextlib
 import fcntl
 import itertools
+import logging
 import os
+import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
@@ -20,6 +24,7 @@ from ageclf.workflow.run_files import read_run
 
 CHECKOUT = ageclf.CHECKOUT
 CORES = len(os.sched_getaffinity(0))
+LOGGER = logging.getLogger(__name__)  # warnings go to standard error
 
 
 def make_report(
@@ -39,6 +44,8 @@ def make_report(
     if profile and not Path(profile).is_dir():
         raise FileNotFoundError(f"{profile}: no such folder; PROFILE is a Snakemake profile, such as profiles/slurm")
     run, source = prepare(name, data, sweep)
+    for warning in source.get("warnings", []):
+        LOGGER.warning("warning: %s", ageclf.printable(warning))
     folder, checkpoint = (ageclf.ROOT / place / run["run"] for place in ("reports", "checkpoint"))
     here = ["--cores", "all"]
     options = ["--profile", str(Path(profile).absolute())] if profile else [*here]
@@ -53,9 +60,10 @@ def make_report(
         execute(folder, lock, options, *([[*here, f"{COMPARISON}.ipynb"]] if sweep else []))
         with contextlib.suppress(OSError):  # of a sweep; not empty when trainings were stopped
             checkpoint.rmdir()
-        for place in (*run["configurations"], ""):
-            pages.write_pages(folder / place)
-        pages.write_index(folder.parent)
+        try:
+            for_each([folder / place for place in (*run["configurations"], "")], pages.write_pages)
+        finally:
+            pages.write_index(folder.parent)
     return folder, run_folder.failures(folder)
 
 
@@ -90,7 +98,8 @@ def locked(folder: Path) -> Iterator[IO[str]]:
     Raises BlockingIOError when another process has it. Snakemake's own lock stays behind when it is killed.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with (folder.parent / f".{folder.name}.lock").open("w") as lock:
+    path = folder.parent / f".{folder.name}.lock"
+    with open(path, "a", opener=lambda path, flags: os.open(path, flags | os.O_NOFOLLOW, 0o666)) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -124,25 +133,49 @@ def execute(folder: Path, lock: IO[str], *calls: list[str]) -> None:
     Each notebook's start and end goes to standard output, all else to snakemake.log. Snakemake gets the lock too, so
     that it stays locked when this process dies first. Raises ValueError when Snakemake stops and no notebook failed.
     """
-    for failure in run_folder.failures(folder):  # of an earlier attempt
-        (folder / failure["file"]).unlink()
+    for path in (*folder.glob("failed/*.*"), *folder.glob("*/failed/*.*")):  # of an earlier attempt
+        path.unlink()
     snakemake = [sys.executable, "-m", "snakemake", "--snakefile", CHECKOUT / "Snakefile", "--directory", folder]
-    environment = {**os.environ, "AGECLF_ROOT": str(ageclf.ROOT)}
+    environment = {**os.environ, "AGECLF_ROOT": str(ageclf.ROOT), **home()}
+    # A script that starts this in the background has it ignore Ctrl-C's signal, and its children with it.
+    own_group = {"process_group": 0, "preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
     with (folder / "snakemake.log").open("w") as log:
         for arguments in calls:
             command = [*snakemake, "--nolock", "--rerun-incomplete", "--keep-going", *arguments]
-            process = subprocess.Popen(command, stderr=log, env=environment, pass_fds=[lock.fileno()])
+            process = subprocess.Popen(command, stderr=log, env=environment, pass_fds=[lock.fileno()], **own_group)
             try:
                 status = process.wait()
-            except KeyboardInterrupt:  # Snakemake got the signal too, and stops its jobs
-                process.wait()
-                raise
+            finally:
+                stop(process)
             for empty in (*folder.glob("failed"), *folder.glob("*/failed")):
                 with contextlib.suppress(OSError):  # there, and not empty
                     empty.rmdir()
             if status and not run_folder.failures(folder):
-                end = (folder / "snakemake.log").read_text().splitlines()[-20:]
-                raise ValueError("\n".join([f"Snakemake stopped, see {folder / 'snakemake.log'}; its end:", *end]))
+                why = run_folder.reason((folder / "snakemake.log").read_text(errors="replace"), status)
+                raise ValueError(f"Snakemake stopped: {why}; see {folder / 'snakemake.log'}")
+
+
+def stop(process: subprocess.Popen) -> None:
+    """End a group of processes: ask them as Ctrl-C does, and kill what is left of them after half a minute."""
+    with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
+        try:
+            os.killpg(process.pid, signal.SIGINT)
+            process.wait(timeout=30)
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def home() -> dict[str, str]:
+    """Return what to set in the environment so that programs find a home to keep their caches in."""
+    current = os.environ.get("HOME") or "/"
+    try:
+        with tempfile.TemporaryFile(dir=current):
+            return {}
+    except OSError:
+        place = ageclf.ROOT / "reports" / ".cache"
+        place.mkdir(exist_ok=True)
+        LOGGER.warning("note: nothing can be written to %s: caches go to %s", current, place)
+        return {"HOME": str(place)}
 
 
 def plan_sweep(name: str, data: str | None = None) -> list[str]:
@@ -176,11 +209,27 @@ def _minutes(run: dict[str, Any], configuration: str, sha256: str) -> float | No
 def clean_reports() -> None:
     """Remove what runs wrote under reports/. Raises BlockingIOError when one of them is still running."""
     reports = ageclf.ROOT / "reports"
-    for folder in sorted(path.parent for path in reports.glob("*/run.json")):
+
+    def clean(folder: Path) -> None:
         with locked(folder):
             run_folder.remove_run_outputs(folder)
+
+    for_each(sorted(path.parent for path in reports.glob("*/run.json")), clean)
     for path in [reports / "index.html", *reports.glob(".*.lock")]:
         path.unlink(missing_ok=True)
+    shutil.rmtree(reports / ".cache", ignore_errors=True)
+
+
+def for_each(folders: Iterable[Path], do: Callable[[Path], None]) -> None:
+    """Do something in each folder, also after one where it is not possible; then raise ValueError that names those."""
+    damaged = []
+    for folder in folders:
+        try:
+            do(folder)
+        except ValueError as error:
+            damaged.append(str(error))
+    if damaged:
+        raise ValueError("; ".join(damaged))
 
 
 def clean_training(name: str) -> list[Path]:

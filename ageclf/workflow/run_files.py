@@ -4,10 +4,12 @@ import ast
 import difflib
 import itertools
 import json
-import re
+import math
 from pathlib import Path
+from reprlib import repr as cut
 from typing import Any
 
+import nbformat
 import papermill
 import yaml
 
@@ -65,19 +67,35 @@ def _load(name: str) -> dict[str, Any]:
     names = sorted(file.stem for file in (CHECKOUT / "runs").glob("*.yaml"))
     if name not in names:
         raise FileNotFoundError(f"there is no run file runs/{name}.yaml; RUN=name takes one of {', '.join(names)}")
+    ageclf.check_name("the run file", name)
     try:
-        sections = yaml.safe_load((CHECKOUT / "runs" / f"{name}.yaml").read_bytes()) or {}
+        sections = yaml.load((CHECKOUT / "runs" / f"{name}.yaml").read_bytes(), _Loader) or {}
     except yaml.YAMLError as error:
         raise ValueError(f"runs/{name}.yaml is not valid YAML: {' '.join(str(error).split())}") from None
+    except RecursionError:
+        raise ValueError(f"runs/{name}.yaml: sections stand in each other too deep; write them flat") from None
     if not isinstance(sections, dict):
-        raise ValueError(f"runs/{name}.yaml: expected sections (common, grid, names of notebooks), got {sections!r}")
+        raise ValueError(f"runs/{name}.yaml: expected sections (common, grid, names of notebooks), got {cut(sections)}")
     return sections
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which no key stands twice: of two sections with one name, the first would be lost."""
+
+    def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        seen = set()
+        for key, _ in node.value:
+            if str(key.value) in seen:
+                raise yaml.MarkedYAMLError(problem=f"{key.value!r} stands twice", problem_mark=key.start_mark)
+            seen.add(str(key.value))
+        return node
 
 
 def read_defaults(notebook: Path) -> dict[str, Any]:
     """Return the default of each parameter in the notebook's `parameters` cell. Raises ValueError for a damaged one."""
     try:
-        parameters = papermill.inspect_notebook(notebook)
+        parameters = papermill.inspect_notebook(nbformat.read(notebook, as_version=4))
         return {name: ast.literal_eval(parameter["default"]) for name, parameter in parameters.items()}
     except (ValueError, SyntaxError) as error:
         what = f"its parameters cannot be read ({' '.join(str(error).split())[:100]})"
@@ -95,16 +113,16 @@ def check(where: str, given: dict[str, Any], defaults: dict[str, Any]) -> None:
         if renamed.get(key) in defaults:
             raise ValueError(f"{where}: {key!r} is called {renamed[key]!r} now; write that")
         if key not in defaults:
-            nearest = difflib.get_close_matches(str(key), defaults, n=1, cutoff=0)
-            raise ValueError(f"{where}: {key!r} is not known here; the nearest name that is: {nearest[0]!r}")
+            nearest = difflib.get_close_matches(str(key)[:100], defaults, n=1, cutoff=0)
+            raise ValueError(f"{where}: {cut(key)} is not known here; the nearest name that is: {nearest[0]!r}")
         expected = type(defaults[key])
         if type(value) is not expected and (expected, type(value)) != (float, int):
             hint = " (YAML reads 1e-3 as text: write 0.001)" if expected is float else ""
-            raise ValueError(f"{where}: {key} must be of type {expected.__name__}, got {value!r}{hint}")
+            raise ValueError(f"{where}: {key} must be of type {expected.__name__}, got {cut(value)}{hint}")
         if key in limits and not limits[key][0] <= value <= limits[key][1]:
-            raise ValueError(f"{where}: {key} must be from {limits[key][0]:g} to {limits[key][1]:g}, got {value!r}")
+            raise ValueError(f"{where}: {key} must be from {limits[key][0]:g} to {limits[key][1]:g}, got {cut(value)}")
         if value not in choices.get(key, [value]):
-            raise ValueError(f"{where}: {key} must be one of {', '.join(choices[key])}, got {value!r}")
+            raise ValueError(f"{where}: {key} must be one of {', '.join(choices[key])}, got {cut(value)}")
 
 
 def check_sections(where: str, sections: Sections, defaults: Sections) -> None:
@@ -144,7 +162,7 @@ def _read_axes(file: str, grid: dict[str, Any], executed: Sections) -> Axes:
     for key, values in grid.items():
         where = f"{file}, grid, {key}"
         if not isinstance(values, list | dict) or not values:
-            raise ValueError(f"{where}: expected a list of values, or labels with sections, got {values!r}")
+            raise ValueError(f"{where}: expected a list of values, or labels with sections, got {cut(values)}")
         section, _, parameter = str(key).partition(".")
         if isinstance(values, list):
             levels = {v if isinstance(v, str) else json.dumps(v): {section: {parameter: v}} for v in values}
@@ -152,7 +170,7 @@ def _read_axes(file: str, grid: dict[str, Any], executed: Sections) -> Axes:
             levels = {str(label): sections for label, sections in values.items()}
         for label, sections in levels.items():
             if not isinstance(sections, dict):
-                raise ValueError(f"{where}: {label} must hold sections as a run file does, got {sections!r}")
+                raise ValueError(f"{where}: {label} must hold sections as a run file does, got {cut(sections)}")
             check(where, sections, executed | {"common": {}})
             check_sections(where, sections, executed)
             for same in (name for values in sections.values() for name in values if name in SAME):
@@ -160,7 +178,12 @@ def _read_axes(file: str, grid: dict[str, Any], executed: Sections) -> Axes:
         axis = parameter or section
         if axis in axes or len(levels) < len(values):
             raise ValueError(f"{where}: two axes, or two values of this one, have the same name; take one out")
+        for label in (axis, *levels):
+            ageclf.check_name(f"{where}: the label", label)
         axes[axis] = levels
+    configurations = math.prod(map(len, axes.values()))
+    if configurations > 1000:
+        raise ValueError(f"{file}: grid has {configurations:,} configurations, at most 1,000 can be run; take some out")
     return axes
 
 
@@ -172,7 +195,8 @@ def _configurations(run: str, sections: Sections, axes: Axes, executed: Sections
     configurations, seen, where = {}, {}, f"runs/{run}.yaml, grid"
     for labels in itertools.product(*axes.values()):
         levels = dict(zip(axes, labels, strict=True))
-        name = re.sub(r"[^\w.+-]+", "-", "_".join(f"{axis}-{label}" for axis, label in levels.items()))
+        name = "_".join(f"{axis}-{label}" for axis, label in levels.items())
+        ageclf.check_name(f"{where}: the configuration", name, longest=200)
         if name in configurations:
             raise ValueError(f"{where}: two configurations have the name {name!r}; change a label")
         parts = [sections, *(axes[axis][label] for axis, label in levels.items())]
