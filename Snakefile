@@ -106,6 +106,7 @@ for notebook, source in notebooks(CHECKOUT).items():
                 fi
             }}
             trap 'finish $?' EXIT
+            cp {input.source:q} "$failed.ipynb"  # to be found where papermill writes none
             {sys.executable:q} -P -m papermill {input.source:q} "$failed.ipynb" \
                 --parameters_yaml {params.parameters:q} --no-progress-bar
             for output in {output.network:q}; do

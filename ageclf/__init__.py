@@ -39,11 +39,11 @@ def resolve(path: str | Path) -> Path:
     return ROOT / Path(path).expanduser()
 
 
-def check_name(what: str, name: str, longest: int = 100) -> None:
+def check_name(what: str, name: str) -> None:
     """Raise ValueError unless `name`, of `what`, can be that of a folder and stand in a command as it is."""
-    if len(name) > longest or not re.fullmatch(r"[\w+][\w.+-]*", name):
-        rule = f"at most {longest} letters, digits, _, ., + and -, and start with neither . nor -"
-        raise ValueError(f"{what} {reprlib.repr(name)} must have {rule}")
+    if not re.fullmatch(r"[\w+][\w.+-]{0,99}", name):
+        rule = "at most 100 letters, digits, _, ., + and -, and starts with neither . nor -"
+        raise ValueError(f"{what} {reprlib.repr(name)}: a name has {rule}")
 
 
 def printable(text: str) -> str:
@@ -58,10 +58,10 @@ def refuse_unknown_parameters() -> None:
     """
     from IPython import get_ipython
 
-    cells, pattern = get_ipython().user_ns["In"], re.compile(r"^(\w+)(?:: \w+)? = ", re.MULTILINE)
-    given = [name for cell in cells if cell.startswith("# Parameters\n") for name in pattern.findall(cell)]
-    known = [name for cell in cells if not cell.startswith("# Parameters\n") for name in pattern.findall(cell)]
-    for name in (name for name in given if name not in known):
+    cells = get_ipython().user_ns["In"]
+    known = re.findall(r"^(\w+): \w+ = ", "\n".join(cells), re.MULTILINE)
+    given = [re.findall(r"^(\w+) = ", cell, re.MULTILINE) for cell in cells if cell.startswith("# Parameters\n")]
+    for name in (name for names in given for name in names if name not in known):
         nearest = difflib.get_close_matches(name, known, n=1, cutoff=0)
         raise ValueError(f"{name!r} is no parameter of this notebook; the nearest name that is: {nearest[0]!r}")
 
@@ -114,7 +114,7 @@ def read_json(path: str | Path) -> dict | None:
             itemgetter("name", "sha256", "synthetic", "rows")(content["data"])
             datetime.fromisoformat(content["started"])
             for name in (*content["parameters"], *content["configurations"]):
-                check_name("its name", name, longest=200)
+                check_name("in it,", name)
         if content and path.name == "metrics.json":
             for measure in (content["measures"]["accuracy"], content["baselines"]["most_frequent"]["accuracy"]):
                 sum(itemgetter("value", "low", "high")(measure))

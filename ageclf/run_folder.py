@@ -37,15 +37,13 @@ def failures(folder: Path) -> list[dict[str, str]]:
     """Return `notebook`, `cell`, `error` and `file` of each notebook that did not reach its end.
 
     Those of a sweep's configurations come after its own, with the configuration's name and a slash before the
-    notebook's. The file is a log where papermill wrote no notebook.
+    notebook's.
     """
-    found = {}
-    for ending in ("log", "ipynb"):
-        for path in [*folder.glob(f"failed/*.{ending}"), *folder.glob(f"*/failed/*.{ending}")]:
-            file = path.relative_to(folder)
-            name = str(file.parents[1] / file.stem)
-            found[name] = {"notebook": name, "file": str(file), **describe_failure(path)}
-    return [found[name] for name in sorted(found, key=lambda name: (name.count("/"), name))]
+    found = []
+    for path in [*sorted(folder.glob("failed/*.ipynb")), *sorted(folder.glob("*/failed/*.ipynb"))]:
+        file = path.relative_to(folder)
+        found.append({"notebook": str(file.parents[1] / file.stem), "file": str(file), **describe_failure(path)})
+    return found
 
 
 def describe_failure(path: Path) -> dict[str, str]:

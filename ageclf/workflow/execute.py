@@ -9,8 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
@@ -60,10 +59,9 @@ def make_report(
         execute(folder, lock, options, *([[*here, f"{COMPARISON}.ipynb"]] if sweep else []))
         with contextlib.suppress(OSError):  # of a sweep; not empty when trainings were stopped
             checkpoint.rmdir()
-        try:
-            for_each([folder / place for place in (*run["configurations"], "")], pages.write_pages)
-        finally:
-            pages.write_index(folder.parent)
+        for place in (*run["configurations"], ""):
+            pages.write_pages(folder / place)
+        pages.write_index(folder.parent)
     return folder, run_folder.failures(folder)
 
 
@@ -136,8 +134,11 @@ def execute(folder: Path, lock: IO[str], *calls: list[str]) -> None:
     for path in (*folder.glob("failed/*.*"), *folder.glob("*/failed/*.*")):  # of an earlier attempt
         path.unlink()
     snakemake = [sys.executable, "-m", "snakemake", "--snakefile", CHECKOUT / "Snakefile", "--directory", folder]
-    environment = {**os.environ, "AGECLF_ROOT": str(ageclf.ROOT), **home()}
-    # A script that starts this in the background has it ignore Ctrl-C's signal, and its children with it.
+    environment = {**os.environ, "AGECLF_ROOT": str(ageclf.ROOT)}
+    if not os.access(os.environ.get("HOME", "/"), os.W_OK):
+        environment["HOME"] = str(ageclf.ROOT / "reports" / ".cache")
+        LOGGER.warning("note: the home folder cannot be written, so caches go to %s", environment["HOME"])
+    # Ctrl-C's signal comes from here alone. What a script starts in the background has it ignored, as its children do.
     own_group = {"process_group": 0, "preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
     with (folder / "snakemake.log").open("w") as log:
         for arguments in calls:
@@ -146,36 +147,15 @@ def execute(folder: Path, lock: IO[str], *calls: list[str]) -> None:
             try:
                 status = process.wait()
             finally:
-                stop(process)
+                with contextlib.suppress(ProcessLookupError):  # nothing is left of the group
+                    os.killpg(process.pid, signal.SIGINT)
+                process.wait()
             for empty in (*folder.glob("failed"), *folder.glob("*/failed")):
                 with contextlib.suppress(OSError):  # there, and not empty
                     empty.rmdir()
             if status and not run_folder.failures(folder):
                 why = run_folder.reason((folder / "snakemake.log").read_text(errors="replace"), status)
                 raise ValueError(f"Snakemake stopped: {why}; see {folder / 'snakemake.log'}")
-
-
-def stop(process: subprocess.Popen) -> None:
-    """End a group of processes: ask them as Ctrl-C does, and kill what is left of them after half a minute."""
-    with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
-        try:
-            os.killpg(process.pid, signal.SIGINT)
-            process.wait(timeout=30)
-        finally:
-            os.killpg(process.pid, signal.SIGKILL)
-
-
-def home() -> dict[str, str]:
-    """Return what to set in the environment so that programs find a home to keep their caches in."""
-    current = os.environ.get("HOME") or "/"
-    try:
-        with tempfile.TemporaryFile(dir=current):
-            return {}
-    except OSError:
-        place = ageclf.ROOT / "reports" / ".cache"
-        place.mkdir(exist_ok=True)
-        LOGGER.warning("note: nothing can be written to %s: caches go to %s", current, place)
-        return {"HOME": str(place)}
 
 
 def plan_sweep(name: str, data: str | None = None) -> list[str]:
@@ -207,27 +187,19 @@ def _minutes(run: dict[str, Any], configuration: str, sha256: str) -> float | No
 
 
 def clean_reports() -> None:
-    """Remove what runs wrote under reports/. Raises BlockingIOError when one of them is still running."""
+    """Remove what runs wrote under reports/. Raises BlockingIOError when one of them is still running, and, when all
+    others are removed, ValueError for those whose run.json cannot be read."""
     reports = ageclf.ROOT / "reports"
-
-    def clean(folder: Path) -> None:
-        with locked(folder):
-            run_folder.remove_run_outputs(folder)
-
-    for_each(sorted(path.parent for path in reports.glob("*/run.json")), clean)
+    damaged = []
+    for folder in sorted(path.parent for path in reports.glob("*/run.json")):
+        try:
+            with locked(folder):
+                run_folder.remove_run_outputs(folder)
+        except ValueError as error:
+            damaged.append(str(error))
     for path in [reports / "index.html", *reports.glob(".*.lock")]:
         path.unlink(missing_ok=True)
     shutil.rmtree(reports / ".cache", ignore_errors=True)
-
-
-def for_each(folders: Iterable[Path], do: Callable[[Path], None]) -> None:
-    """Do something in each folder, also after one where it is not possible; then raise ValueError that names those."""
-    damaged = []
-    for folder in folders:
-        try:
-            do(folder)
-        except ValueError as error:
-            damaged.append(str(error))
     if damaged:
         raise ValueError("; ".join(damaged))
 

@@ -70,10 +70,8 @@ def _load(name: str) -> dict[str, Any]:
     ageclf.check_name("the run file", name)
     try:
         sections = yaml.load((CHECKOUT / "runs" / f"{name}.yaml").read_bytes(), _Loader) or {}
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError) as error:
         raise ValueError(f"runs/{name}.yaml is not valid YAML: {' '.join(str(error).split())}") from None
-    except RecursionError:
-        raise ValueError(f"runs/{name}.yaml: sections stand in each other too deep; write them flat") from None
     if not isinstance(sections, dict):
         raise ValueError(f"runs/{name}.yaml: expected sections (common, grid, names of notebooks), got {cut(sections)}")
     return sections
@@ -84,11 +82,9 @@ class _Loader(yaml.SafeLoader):
 
     def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
         node = super().compose_mapping_node(anchor)
-        seen = set()
-        for key, _ in node.value:
-            if str(key.value) in seen:
-                raise yaml.MarkedYAMLError(problem=f"{key.value!r} stands twice", problem_mark=key.start_mark)
-            seen.add(str(key.value))
+        keys = [str(key.value) for key, _ in node.value]
+        if twice := sorted(key for key in keys if keys.count(key) > 1):
+            raise yaml.MarkedYAMLError(problem=f"{twice[0]!r} stands twice", problem_mark=node.start_mark)
         return node
 
 
@@ -178,8 +174,6 @@ def _read_axes(file: str, grid: dict[str, Any], executed: Sections) -> Axes:
         axis = parameter or section
         if axis in axes or len(levels) < len(values):
             raise ValueError(f"{where}: two axes, or two values of this one, have the same name; take one out")
-        for label in (axis, *levels):
-            ageclf.check_name(f"{where}: the label", label)
         axes[axis] = levels
     configurations = math.prod(map(len, axes.values()))
     if configurations > 1000:
@@ -196,7 +190,7 @@ def _configurations(run: str, sections: Sections, axes: Axes, executed: Sections
     for labels in itertools.product(*axes.values()):
         levels = dict(zip(axes, labels, strict=True))
         name = "_".join(f"{axis}-{label}" for axis, label in levels.items())
-        ageclf.check_name(f"{where}: the configuration", name, longest=200)
+        ageclf.check_name(f"{where}: the configuration", name)
         if name in configurations:
             raise ValueError(f"{where}: two configurations have the name {name!r}; change a label")
         parts = [sections, *(axes[axis][label] for axis, label in levels.items())]
