@@ -154,6 +154,9 @@ def _read_axes(file: str, grid: dict[str, Any], executed: Sections) -> Axes:
     """Return, for each axis of a grid, the sections of each label."""
     if not grid:
         raise ValueError(f"{file}: grid is empty; give it an axis, such as common.seed: [1, 2]")
+    configurations = math.prod(len(values) for values in grid.values() if isinstance(values, list | dict))
+    if configurations > 1000:
+        raise ValueError(f"{file}: grid has {configurations:,} configurations, at most 1,000 can be run; take some out")
     axes: Axes = {}
     for key, values in grid.items():
         where = f"{file}, grid, {key}"
@@ -175,9 +178,6 @@ def _read_axes(file: str, grid: dict[str, Any], executed: Sections) -> Axes:
         if axis in axes or len(levels) < len(values):
             raise ValueError(f"{where}: two axes, or two values of this one, have the same name; take one out")
         axes[axis] = levels
-    configurations = math.prod(map(len, axes.values()))
-    if configurations > 1000:
-        raise ValueError(f"{file}: grid has {configurations:,} configurations, at most 1,000 can be run; take some out")
     return axes
 
 

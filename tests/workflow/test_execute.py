@@ -198,7 +198,7 @@ def odd(tmp_path_factory):
     write_run(checkout, "mine", {"notebooks": ["05_evaluation"], "common": {"data": "auto"}})
     data = write_csv(checkout.parent / f"{ODD}.csv")
     command = [sys.executable, "-m", "ageclf", "report", "--run", "mine", "--data", data]
-    nowhere = environment() | {"HOME": "/nonexistent"}
+    nowhere = environment() | {"HOME": "/dev/null/home"}
     process = subprocess.run(command, cwd=checkout, env=nowhere, capture_output=True, text=True)
     return process, checkout / "reports" / "mine"
 

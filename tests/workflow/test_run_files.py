@@ -161,11 +161,11 @@ def test_a_label_or_axis_that_no_folder_should_be_called_is_refused_by_name(chec
     assert len(str(error.value)) < 200
 
 
-@pytest.mark.parametrize("axes", [6, 4])
-def test_a_grid_too_big_to_be_run_is_refused_before_it_is_expanded(checkout, axes):
-    labels = {f"l{i}": {} for i in range(10)}
-    write_run(checkout, "mine", {"grid": {f"a{i}": labels for i in range(axes)}})
-    with pytest.raises(ValueError, match=rf"^runs/mine\.yaml: grid has {10**axes:,} configurations, at most 1,000"):
+@pytest.mark.parametrize(("axes", "labels"), [(6, 10), (4, 10), (1, 1001)])
+def test_a_grid_too_big_to_be_run_is_refused_before_it_is_expanded(checkout, axes, labels):
+    axis = {f"l{i}": {} for i in range(labels)}
+    write_run(checkout, "mine", {"grid": {f"a{i}": axis for i in range(axes)}})
+    with pytest.raises(ValueError, match=rf"^runs/mine\.yaml: grid has {labels**axes:,} configurations, at most 1,000"):
         read_sweep("mine")
 
 
