@@ -7,7 +7,6 @@
 `workflow` checks a run file, lets Snakemake execute the notebooks that it asks for, and makes HTML pages of them.
 """
 
-import difflib
 import hashlib
 import importlib.metadata
 import json
@@ -62,8 +61,7 @@ def refuse_unknown_parameters() -> None:
     known = re.findall(r"^(\w+): \w+ = ", "\n".join(cells), re.MULTILINE)
     given = [re.findall(r"^(\w+) = ", cell, re.MULTILINE) for cell in cells if cell.startswith("# Parameters\n")]
     for name in (name for names in given for name in names if name not in known):
-        nearest = difflib.get_close_matches(name, known, n=1, cutoff=0)
-        raise ValueError(f"{name!r} is no parameter of this notebook; the nearest name that is: {nearest[0]!r}")
+        raise ValueError(f"{name!r} is no parameter of this notebook; those are {', '.join(known)}")
 
 
 def atomic_write(path: str | Path, write: Callable[[Path], object]) -> None:

@@ -131,7 +131,7 @@ def execute(folder: Path, lock: IO[str], *calls: list[str]) -> None:
     Each notebook's start and end goes to standard output, all else to snakemake.log. Snakemake gets the lock too, so
     that it stays locked when this process dies first. Raises ValueError when Snakemake stops and no notebook failed.
     """
-    for path in (*folder.glob("failed/*.*"), *folder.glob("*/failed/*.*")):  # of an earlier attempt
+    for path in (*folder.glob("failed/[0-9]*.*"), *folder.glob("*/failed/[0-9]*.*")):  # of an earlier attempt
         path.unlink()
     snakemake = [sys.executable, "-m", "snakemake", "--snakefile", CHECKOUT / "Snakefile", "--directory", folder]
     environment = {**os.environ, "AGECLF_ROOT": str(ageclf.ROOT)}

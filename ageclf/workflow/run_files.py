@@ -2,6 +2,7 @@
 
 import ast
 import difflib
+import functools
 import itertools
 import json
 import math
@@ -21,6 +22,8 @@ from ageclf.workflow.dependencies import COMPARISON, EVALUATION, TRAINING
 CHECKOUT = ageclf.CHECKOUT
 # All configurations of a sweep are measured on the same faces in the same groups.
 SAME = ("data", "groups", "on_bad_rows", "part", "split", "split_seed")
+
+_read = functools.cache(yaml.safe_load)  # a grid has up to a thousand labels to check
 
 Sections = dict[str, dict[str, Any]]  # parameters by the name of a notebook, or `common`
 Axes = dict[str, dict[str, Sections]]  # by the name of an axis and a label on it
@@ -103,7 +106,7 @@ def check(where: str, given: dict[str, Any], defaults: dict[str, Any]) -> None:
 
     An int is a float too. Allowed values, and names of earlier versions, stand in notebooks/parameters.yaml.
     """
-    allowed = yaml.safe_load((CHECKOUT / "notebooks" / "parameters.yaml").read_bytes())
+    allowed = _read((CHECKOUT / "notebooks" / "parameters.yaml").read_bytes())
     limits, choices, renamed = allowed["limits"], allowed["choices"], allowed["renamed"]
     for key, value in given.items():
         if renamed.get(key) in defaults:

@@ -24,6 +24,7 @@ from tiny_checkout import (
 )
 
 import ageclf
+from ageclf.faces import reading
 from ageclf.workflow import execute, pages, run_files
 
 SAMPLE = {"data": "sample"}
@@ -73,6 +74,17 @@ def test_bad_rows_stop_a_report_unless_the_run_file_drops_them(own_checkout, tmp
     write_run(own_checkout, "mine", {"common": {"data": data, "on_bad_rows": "drop"}})
     folder, _ = execute.make_report("mine")
     assert json.loads((folder / "run.json").read_text())["data"]["rows"] == 2
+
+
+def test_warnings_about_the_data_are_said_once_and_kept_for_the_pages(own_checkout, monkeypatch, caplog):
+    faces = reading.load_faces("sample")
+    warned = faces._replace(source=faces.source | {"warnings": ["ages below 10 in \x1b[2Jx.csv"]})
+    monkeypatch.setattr(reading, "load_faces", lambda *arguments, **options: warned)
+    monkeypatch.setattr(execute, "execute", lambda *arguments: None)
+    write_run(own_checkout, "mine", {"common": SAMPLE})
+    folder, _ = execute.make_report("mine")
+    assert caplog.messages == [r"warning: ages below 10 in \x1b[2Jx.csv"]
+    assert json.loads((folder / "run.json").read_text())["data"]["warnings"] == warned.source["warnings"]
 
 
 def test_one_report_of_a_run_at_a_time(tmp_path):
