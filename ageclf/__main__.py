@@ -49,7 +49,7 @@ def main() -> int:
         if arguments.command == "predict":
             return predict(arguments)
         if arguments.command == "sweep-plan":
-            print(*execute.plan_sweep(arguments.run, arguments.data), sep="\n")
+            print(ageclf.printable("\n".join(execute.plan_sweep(arguments.run, arguments.data))))
         elif arguments.command == "pages":
             pages.write_pages(ageclf.ROOT / "reports" / arguments.run)
             pages.write_index(ageclf.ROOT / "reports")

@@ -44,7 +44,7 @@ def make_report(
         raise FileNotFoundError(f"{profile}: no such folder; PROFILE is a Snakemake profile, such as profiles/slurm")
     run, source = prepare(name, data, sweep)
     for warning in source.get("warnings", []):
-        LOGGER.warning("warning: %s", ageclf.printable(warning))
+        LOGGER.warning(ageclf.printable(f"warning: {warning}"))
     folder, checkpoint = (ageclf.ROOT / place / run["run"] for place in ("reports", "checkpoint"))
     here = ["--cores", "all"]
     options = ["--profile", str(Path(profile).absolute())] if profile else [*here]
@@ -136,8 +136,8 @@ def execute(folder: Path, lock: IO[str], *calls: list[str]) -> None:
     snakemake = [sys.executable, "-m", "snakemake", "--snakefile", CHECKOUT / "Snakefile", "--directory", folder]
     environment = {**os.environ, "AGECLF_ROOT": str(ageclf.ROOT)}
     if not os.access(os.environ.get("HOME", "/"), os.W_OK):
-        environment["HOME"] = str(ageclf.ROOT / "reports" / ".cache")
-        LOGGER.warning("note: the home folder cannot be written, so caches go to %s", environment["HOME"])
+        environment["HOME"] = f"{ageclf.ROOT}/reports/.cache"
+        LOGGER.warning(ageclf.printable(f"note: HOME cannot be written, so caches go to {environment['HOME']}"))
     # Ctrl-C's signal comes from here alone. What a script starts in the background has it ignored, as its children do.
     own_group = {"process_group": 0, "preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
     with (folder / "snakemake.log").open("w") as log:

@@ -226,7 +226,7 @@ def test_a_path_means_nothing_to_the_programs_that_it_passes_through(odd):
 def test_a_report_needs_no_home_and_says_where_its_caches_are(odd):
     process, folder = odd
     cache = folder.parent / ".cache"
-    assert process.stderr == f"note: the home folder cannot be written, so caches go to {cache}\n"
+    assert process.stderr == f"note: HOME cannot be written, so caches go to {cache}\n"
     assert cache.is_dir()
 
 
