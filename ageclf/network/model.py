@@ -13,12 +13,13 @@ from scipy.special import ndtr
 
 from ageclf.faces.csv_table import SIZE
 from ageclf.network.backend import keras
+from ageclf.network import efficientnet_lite
 from ageclf.network.pretrained import load_backbone_weights
 
 layers = keras.layers
 Targets = np.ndarray | dict[str, np.ndarray]  # of the groups, or of each output by its name
 
-BACKBONES = ("small", *(f"EfficientNetV2{size}" for size in ("B0", "B1", "B2", "B3", "S", "M", "L")))
+BACKBONES = ("small", efficientnet_lite.NAME, *(f"EfficientNetV2{size}" for size in ("B0", "B1", "B2", "B3", "S", "M", "L")))
 IMAGE_SIZES = range(8, 513)  # pixels a side inside the network
 N_AGES = 117  # years 0 to 115, and all above
 
@@ -90,9 +91,12 @@ def build_network(
     # S, M and L were trained on [-1, 1]; B0–B3 on ImageNet's mean and variance, which Keras builds in.
     own_rescaling = include_preprocessing and "V2B" in backbone
     if not own_rescaling:
-        x = layers.Rescaling(1 / 127.5, offset=-1, name="rescale")(x)
+        scale, offset = efficientnet_lite.RESCALING if backbone == efficientnet_lite.NAME else (1 / 127.5, -1)
+        x = layers.Rescaling(scale, offset, name="rescale")(x)
     if backbone == "small":
         body = _small_backbone(image_size)
+    elif backbone == efficientnet_lite.NAME:
+        body = efficientnet_lite.build_backbone(image_size)
     else:
         settings = {"include_top": False, "weights": None, "include_preprocessing": own_rescaling}
         body = getattr(keras.applications, backbone)(input_shape=(image_size, image_size, 3), **settings)

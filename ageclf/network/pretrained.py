@@ -6,6 +6,7 @@ from pathlib import Path
 import h5py
 
 import ageclf
+from ageclf.network import efficientnet_lite
 from ageclf.network.backend import keras
 from ageclf.network.hdf5 import assign, find_arrays, is_hdf5, refusing
 
@@ -21,6 +22,8 @@ def load_backbone_weights(body: keras.Model, backbone: str, weights: str) -> Non
         return
     if backbone == "small":
         raise ValueError(f"weights={weights!r}: the small backbone has no pretrained weights; use weights='none'")
+    if (backbone, weights) == (efficientnet_lite.NAME, "imagenet"):
+        return efficientnet_lite.load_imagenet(body)
     path = _imagenet_file(backbone) if weights == "imagenet" else ageclf.resolve(weights)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; weights is 'none', 'imagenet' or a …_notop.h5 file")
