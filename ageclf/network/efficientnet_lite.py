@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0: an EfficientNet for small machines, without squeeze-excitation and with ReLU6; and its weights."""
+"""EfficientNet-Lite0, for small machines: no squeeze-excitation, and ReLU6; and the weights that it has of ImageNet."""
 
 import importlib.util
 import pickle
@@ -26,7 +26,12 @@ KNOWN = {
     ("collections", "OrderedDict"): OrderedDict,
     ("torch", "FloatStorage"): np.dtype("<f4"),
     ("torch", "LongStorage"): np.dtype("<i8"),
-    ("torch._utils", "_rebuild_tensor_v2"): lambda storage, offset, shape, strides, *_: (storage, offset, shape, strides),
+    ("torch._utils", "_rebuild_tensor_v2"): lambda storage, offset, shape, strides, *_: (
+        storage,
+        offset,
+        shape,
+        strides,
+    ),
 }
 
 

@@ -12,14 +12,18 @@ import pandas as pd
 from scipy.special import ndtr
 
 from ageclf.faces.csv_table import SIZE
-from ageclf.network.backend import keras
 from ageclf.network import efficientnet_lite
+from ageclf.network.backend import keras
 from ageclf.network.pretrained import load_backbone_weights
 
 layers = keras.layers
 Targets = np.ndarray | dict[str, np.ndarray]  # of the groups, or of each output by its name
 
-BACKBONES = ("small", efficientnet_lite.NAME, *(f"EfficientNetV2{size}" for size in ("B0", "B1", "B2", "B3", "S", "M", "L")))
+BACKBONES = (
+    "small",
+    efficientnet_lite.NAME,
+    *(f"EfficientNetV2{size}" for size in ("B0", "B1", "B2", "B3", "S", "M", "L")),
+)
 IMAGE_SIZES = range(8, 513)  # pixels a side inside the network
 N_AGES = 117  # years 0 to 115, and all above
 
