@@ -86,7 +86,8 @@ def test_checkpoint_gives_the_same_probabilities_and_provenance(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("backbone", "size", "average"), [("EfficientNetV2B0", 32, True), ("EfficientNetV2S", 48, False)]
+    ("backbone", "size", "average"),
+    [("EfficientNetLite0", 32, True), ("EfficientNetV2B0", 32, True), ("EfficientNetV2S", 48, False)],
 )
 def test_every_kind_of_network_is_loaded_as_it_was_saved(backbone, size, average, tmp_path):
     model = build_network(backbone, size, 3, augment=augmentation(brightness=0, whole_pixels=True))
