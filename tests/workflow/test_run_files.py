@@ -56,7 +56,8 @@ def test_every_number_that_a_notebook_takes_has_limits_that_its_default_keeps():
 
 
 def test_the_backbones_and_image_sizes_that_a_run_file_may_give_are_those_of_the_network():
-    from ageclf.network.model import BACKBONES, IMAGE_SIZES
+    from ageclf.network.backbones import BACKBONES
+    from ageclf.network.model import IMAGE_SIZES
 
     assert tuple(ALLOWED["choices"]["backbone"]) == tuple(BACKBONES)
     assert ALLOWED["limits"]["image_size"] == [IMAGE_SIZES[0], IMAGE_SIZES[-1]]
