@@ -137,12 +137,11 @@ def split_warnings(clusters: np.ndarray, parts: np.ndarray, groups: np.ndarray, 
 
     Takes the cluster, part and group number of each face, (n,), and the names of all groups.
     """
-    largest, shares = np.bincount(clusters).max(), {part: np.mean(np.asarray(parts) == part) for part in PARTS}
+    largest, shares = np.bincount(clusters).max(), pd.Series(parts).value_counts(normalize=True)
     absent = [name for number, name in enumerate(names) if number not in groups]
     found = {
         f"{largest:,} faces are near-duplicates of each other: look at a few": largest > 10 + len(clusters) / 10,
-        f"{max(shares.values()):.0%} of the faces are in the part {max(shares, key=shares.get)}": max(shares.values())
-        > 0.9,
+        f"{shares.max():.0%} of the faces are in the part {shares.idxmax()}": shares.max() > 0.9,
         f"no face is in the group {' or '.join(absent)}": absent,
     }
     return [sentence for sentence, holds in found.items() if holds]
