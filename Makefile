@@ -8,6 +8,13 @@ PYTHON := $(VENV)/bin/python
 INSTALLED := $(VENV)/installed
 PIP := $(PYTHON) -m pip --disable-pip-version-check --quiet
 
+# Names and paths reach the programs as typed: make's $(value …) expands no `$`, and the shell reads "$RUN" as one word.
+override RUN := $(value RUN)
+override DATA := $(value DATA)
+override PROFILE := $(value PROFILE)
+override KEEP := $(value KEEP)
+export RUN DATA PROFILE KEEP
+
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## */\1\t/p' Makefile | expand --tabs 16
 
@@ -17,13 +24,13 @@ lab: $(INSTALLED)  ## open JupyterLab on the notebooks
 	  --KernelManager.transport_encryption=auto $(if $(filter 0,$(shell id -u)),--allow-root)
 
 report: $(INSTALLED)  ## run all notebooks and write their report: make report [RUN=name] [DATA=path]
-	@$(PYTHON) -m ageclf report $(if $(RUN),--run '$(RUN)') $(if $(DATA),--data '$(DATA)')
+	@$(PYTHON) -m ageclf report $${RUN:+--run="$$RUN"} $${DATA:+--data="$$DATA"}
 
 sweep: $(INSTALLED)  ## run all configurations of a sweep and compare them: make sweep RUN=name [DATA=path] [PROFILE=folder] [KEEP=1]
-	@$(PYTHON) -m ageclf sweep --run '$(RUN)' $(if $(DATA),--data '$(DATA)') $(if $(PROFILE),--profile '$(PROFILE)') $(if $(KEEP),--keep-networks)
+	@$(PYTHON) -m ageclf sweep --run="$$RUN" $${DATA:+--data="$$DATA"} $${PROFILE:+--profile="$$PROFILE"} $${KEEP:+--keep-networks}
 
 sweep-plan: $(INSTALLED)  ## list the configurations of a sweep, done or to do, with their times: make sweep-plan RUN=name [DATA=path]
-	@$(PYTHON) -m ageclf sweep-plan --run '$(RUN)' $(if $(DATA),--data '$(DATA)')
+	@$(PYTHON) -m ageclf sweep-plan --run="$$RUN" $${DATA:+--data="$$DATA"}
 
 test: $(INSTALLED)  ## lint, unit tests, all notebooks on the sample, every cell twice
 	$(PYTHON) -m ruff check .
@@ -36,16 +43,16 @@ test-system: $(INSTALLED)  ## pages and JupyterLab in a browser, a sweep through
 	$(PYTHON) -m pytest tests/system
 
 bench: $(INSTALLED)  ## speed and memory against plain baselines, into docs/benchmarks.md: make bench [DATA=path] (hours)
-	@$(PYTHON) benchmarks/_collect.py docs/benchmarks.md $(if $(DATA),--data '$(DATA)')
+	@$(PYTHON) benchmarks/_collect.py docs/benchmarks.md $${DATA:+--data="$$DATA"}
 
 export: $(INSTALLED)  ## write a network as a TensorFlow SavedModel: make export RUN=name
-	@$(PYTHON) -m ageclf export --run '$(RUN)'
+	@$(PYTHON) -m ageclf export --run="$$RUN"
 
 model-card: $(INSTALLED)  ## write the numbers of docs/best/metrics.json into MODEL_CARD.md
 	@$(PYTHON) -m ageclf model-card
 
 clean-training: $(INSTALLED)  ## start a training over: make clean-training RUN=name removes its state and checkpoint
-	@$(PYTHON) -m ageclf clean-training --run '$(RUN)'
+	@$(PYTHON) -m ageclf clean-training --run="$$RUN"
 
 clean-reports: $(INSTALLED)  ## remove what runs wrote under reports/, and nothing else
 	@$(PYTHON) -m ageclf clean-reports

@@ -1,6 +1,7 @@
 # Which notebook needs what. `make report` and `make sweep` write reports/<run>/run.json and start Snakemake there;
 # by hand: snakemake --snakefile Snakefile --directory reports/<run> --cores all --nolock
 
+import contextlib
 import sys
 from pathlib import Path
 
@@ -13,7 +14,13 @@ from ageclf.workflow.dependencies import COMPARISON, EVALUATION, TRAINING, after
 configfile: "run.json"
 
 
-CHECKOUT = Path(workflow.basedir)
+# The checkout under a name without characters that Snakemake, papermill or bash would read as something else.
+CHECKOUT = Path(".snakemake/checkout")
+if CHECKOUT.resolve() != Path(workflow.basedir).resolve():
+    CHECKOUT.parent.mkdir(exist_ok=True)
+    CHECKOUT.unlink(missing_ok=True)
+    with contextlib.suppress(FileExistsError):  # jobs of a cluster start together
+        CHECKOUT.symlink_to(workflow.basedir)
 
 FURTHER_OUTPUTS = {EVALUATION: ["metrics.json", "predictions.parquet"]}
 
@@ -49,8 +56,9 @@ rule all:
 
 
 # papermill writes to failed/, and only a notebook that ran to its end moves to the run's folder: what is left in
-# failed/ is as far as a notebook got. That file is no `log:` (Snakemake would leave an empty one behind), and neither
-# checkpoints nor training state are outputs (Snakemake deletes the outputs of a rule before it runs).
+# failed/ is as far as a notebook got, and what its programs said, with their exit status in the last line unless they
+# were killed all at once. Neither file is a `log:` (Snakemake would leave an empty one behind), and neither checkpoints
+# nor training state are outputs (Snakemake deletes the outputs of a rule before it runs).
 for notebook, source in notebooks(CHECKOUT).items():
 
     rule:
@@ -78,18 +86,32 @@ for notebook, source in notebooks(CHECKOUT).items():
         retries: 1  # kernels that start together sometimes race for a port
         shell:
             """
-            export IPYTHONDIR="$PWD/.snakemake/ipython/{wildcards.folder}{rule}"
+            name={wildcards.folder:q}{rule:q}
+            failed={wildcards.folder:q}failed/{rule:q}
+            export IPYTHONDIR="$PWD/.snakemake/ipython/$name"
             export TF_NUM_INTRAOP_THREADS=${{TF_NUM_INTRAOP_THREADS:-{threads}}}
             export TF_NUM_INTEROP_THREADS=${{TF_NUM_INTEROP_THREADS:-{threads}}}
             export OMP_NUM_THREADS=${{OMP_NUM_THREADS:-{threads}}}
-            mkdir -p "$IPYTHONDIR" {wildcards.folder}failed
-            echo "{wildcards.folder}{rule} started"
-            {sys.executable:q} -P -m papermill {input.source:q} {wildcards.folder}failed/{rule}.ipynb \
-                --parameters_yaml {params.parameters:q} --no-progress-bar ||
-                {{ echo "{wildcards.folder}{rule} failed after $SECONDS s"; exit 1; }}
-            for output in {output.network}; do
-                mv "${{AGECLF_ROOT:-{CHECKOUT}}}/checkpoint/{config[run]}/$(dirname "$output").${{output##*.}}" "$output"
+            mkdir -p "$IPYTHONDIR" "$(dirname "$failed")"
+            echo "$name started"
+            exec 3>&2 2> "$failed.log"
+            finish() {{
+                cat "$failed.log" >&3
+                if [ "$1" = 0 ]; then
+                    rm "$failed.log"
+                    echo "$name done in $SECONDS s"
+                else
+                    echo "exit status $1" >> "$failed.log"
+                    echo "$name failed after $SECONDS s"
+                fi
+            }}
+            trap 'finish $?' EXIT
+            cp {input.source:q} "$failed.ipynb"  # to be found where papermill writes none
+            {sys.executable:q} -P -m papermill {input.source:q} "$failed.ipynb" \
+                --parameters_yaml {params.parameters:q} --no-progress-bar
+            for output in {output.network:q}; do
+                network="${{AGECLF_ROOT:-.snakemake/checkout}}/checkpoint/"{config[run]:q}
+                mv "$network/$(dirname "$output").${{output##*.}}" "$output"
             done
-            mv {wildcards.folder}failed/{rule}.ipynb {output.notebook}
-            echo "{wildcards.folder}{rule} done in $SECONDS s"
+            mv "$failed.ipynb" {output.notebook:q}
             """

@@ -13,8 +13,10 @@ import json
 import os
 import platform
 import re
+import reprlib
 import subprocess
 from collections.abc import Callable
+from datetime import datetime
 from operator import itemgetter
 from pathlib import Path
 
@@ -34,6 +36,32 @@ NETWORKS = (NETWORK, ".h5")
 def resolve(path: str | Path) -> Path:
     """Return `path` as it is when absolute, else below `ROOT`, so that a notebook runs from any directory."""
     return ROOT / Path(path).expanduser()
+
+
+def check_name(what: str, name: str) -> None:
+    """Raise ValueError unless `name`, of `what`, can be that of a folder and stand in a command as it is."""
+    if not re.fullmatch(r"[\w+][\w.+-]{0,99}", name):
+        rule = "at most 100 letters, digits, _, ., + and -, and starts with neither . nor -"
+        raise ValueError(f"{what} {reprlib.repr(name)}: a name has {rule}")
+
+
+def printable(text: str) -> str:
+    """Return a text for the terminal: what is neither printed nor a new line stands as Python writes it."""
+    return "".join(one if one.isprintable() or one == "\n" else repr(one)[1:-1] for one in text)
+
+
+def refuse_unknown_parameters() -> None:
+    """Raise ValueError when papermill gave this notebook a parameter that it does not have: papermill only warns.
+
+    The cell in which papermill gives parameters, after that of their defaults, starts with a comment of its own.
+    """
+    from IPython import get_ipython
+
+    cells = get_ipython().user_ns["In"]
+    known = re.findall(r"^(\w+): \w+ = ", "\n".join(cells), re.MULTILINE)
+    given = [re.findall(r"^(\w+) = ", cell, re.MULTILINE) for cell in cells if cell.startswith("# Parameters\n")]
+    for name in (name for names in given for name in names if name not in known):
+        raise ValueError(f"{name!r} is no parameter of this notebook; those are {', '.join(known)}")
 
 
 def atomic_write(path: str | Path, write: Callable[[Path], object]) -> None:
@@ -77,10 +105,18 @@ def read_json(path: str | Path) -> dict | None:
     path = Path(path)
     try:
         content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
-        if content and content["schema"] != SCHEMA:
+        if content is not None and content["schema"] != SCHEMA:
             raise ValueError(f"it has schema {content['schema']}, this version reads {SCHEMA}")
         if content and path.name == "run.json":
             itemgetter(*RUN_KEYS)(content)  # KeyError says which it lacks
+            itemgetter("name", "sha256", "synthetic", "rows")(content["data"])
+            datetime.fromisoformat(content["started"])
+            for name in (*content["parameters"], *content["configurations"]):
+                check_name("in it,", name)
+        if content and path.name == "metrics.json":
+            for measure in (content["measures"]["accuracy"], content["baselines"]["most_frequent"]["accuracy"]):
+                sum(itemgetter("value", "low", "high")(measure))
+            content["n"] + len(content["edges"])
     except (ValueError, KeyError, TypeError) as error:
         what = f"damaged, or written by an earlier version of the project ({error})"
         raise ValueError(f"{path}: {what}; remove it, and type the same command again") from error

@@ -49,7 +49,7 @@ def main() -> int:
         if arguments.command == "predict":
             return predict(arguments)
         if arguments.command == "sweep-plan":
-            print(*execute.plan_sweep(arguments.run, arguments.data), sep="\n")
+            print(ageclf.printable("\n".join(execute.plan_sweep(arguments.run, arguments.data))))
         elif arguments.command == "pages":
             pages.write_pages(ageclf.ROOT / "reports" / arguments.run)
             pages.write_index(ageclf.ROOT / "reports")
@@ -64,7 +64,7 @@ def main() -> int:
         else:
             execute.clean_reports()
     except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(ageclf.printable(f"error: {error}"), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("stopped; what is done is kept, and the same command resumes from there", file=sys.stderr)
@@ -78,9 +78,9 @@ def report_or_sweep(arguments: argparse.Namespace) -> int:
     options = arguments.command == "sweep", arguments.profile, arguments.keep_networks
     folder, failures = execute.make_report(arguments.run, arguments.data, *options)
     for failure in failures:
-        print("error: {notebook} failed in cell {cell}: {error}".format(**failure), file=sys.stderr)
-        print(f"       as far as it got: {folder / failure['file']}", file=sys.stderr)
-    print(f"The report of {folder.name} is in {folder}; start at {folder.parent / 'index.html'}")
+        message = "error: {notebook} failed in cell {cell}: {error}\n       as far as it got: ".format(**failure)
+        print(ageclf.printable(f"{message}{folder / failure['file']}"), file=sys.stderr)
+    print(ageclf.printable(f"The report of {folder.name} is in {folder}; start at {folder.parent / 'index.html'}"))
     return 1 if failures else 0
 
 
@@ -107,6 +107,7 @@ def predict(arguments: argparse.Namespace) -> int:
     model, metadata = checkpoints.load_checkpoint(path)
     if tables.is_synthetic(metadata):
         print(f"warning: {path.name} was trained on synthetic faces: predictions mean nothing", file=sys.stderr)
+    sys.stdout.reconfigure(errors="backslashreplace")  # not every terminal writes every name
     faces, crops, problems = photos.read_faces(photos.list_photos(arguments.photos))
     table = calibration.predictions_of_photos(faces, prediction.predict_probabilities(model, crops), metadata)
     print(tables.photos_json(table, problems, path, metadata) if arguments.json else tables.photos_text(table))
@@ -117,4 +118,7 @@ def predict(arguments: argparse.Namespace) -> int:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # end like any program when `head` has read enough
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) == signal.SIG_DFL:  # nohup ignores one of them
+            signal.signal(number, signal.default_int_handler)  # as Ctrl-C
     sys.exit(main())

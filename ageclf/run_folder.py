@@ -1,5 +1,6 @@
 """What lies in a run's folder, reports/<run>/: results, executed notebooks, what failed; and its removal."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -12,8 +13,6 @@ import ageclf
 RUN_FILES = ("comparison.json", "metrics.json", "photos.csv", "predictions.parquet", "snakemake.log")
 RUN_FILES += ("suspects.csv", "training.csv", f"network{ageclf.NETWORK}", f"network{ageclf.PROVENANCE}")
 RUN_FOLDERS = (".snakemake", "tensorboard")
-
-STOPPED = "stopped without an error: killed, or out of memory; snakemake.log of the run may have more"
 
 
 def write_results(folder: str | Path, predictions: pd.DataFrame, metrics: dict) -> None:
@@ -48,19 +47,33 @@ def failures(folder: Path) -> list[dict[str, str]]:
 
 
 def describe_failure(path: Path) -> dict[str, str]:
-    """Return the `cell` that raised an error, or was running when the process ended, and the `error`."""
+    """Return the `cell` that raised an error, or was the last to start, and the `error`: the cell's, or
+    what the log beside the notebook says."""
     try:
         cells = nbformat.read(path, as_version=4).cells
-    except ValueError:  # killed while papermill wrote it
+    except Exception:  # no notebook, or papermill was killed while it wrote one: it may be anything
         cells = []
+    log = path.with_suffix(".log")
+    messages, _, status = (log.read_text(errors="replace") if log.exists() else "").rpartition("exit status ")
+    started = "none"
     for cell in (cell for cell in cells if cell.cell_type == "code"):
         for output in cell.outputs:
             if output.output_type == "error":
                 error = f"{output.ename}: {' '.join(output.evalue.split())}"
                 return {"cell": f"In [{cell.execution_count}], {cell.id}", "error": error}
-        if cell.metadata.get("papermill", {}).get("status") != "completed":
-            return {"cell": cell.id, "error": STOPPED}
-    return {"cell": "unknown", "error": STOPPED}
+        started = cell.id if cell.metadata.get("papermill", {}).get("start_time") else started
+    return {"cell": started, "error": reason(messages, int(status) if status.strip().isdigit() else 137)}
+
+
+def reason(messages: str, status: int) -> str:
+    """Return why a program ended: the first true line of its `messages`, or the signal that its exit status names."""
+    found = re.findall(r"^Traceback .*\n(?:\s.*\n|\n)+(\S.*)", messages, re.MULTILINE)[-1:]
+    found += [": ".join(one) for one in re.findall(r"^(\w+(?:Error|Exception)\b.*?):?\n(.+)", messages, re.MULTILINE)]
+    if status in (-9, 137) or (found and found[0].endswith("Kernel died")):
+        return "ended without a word, perhaps for want of memory; snakemake.log of the run may have more"
+    if status < 0 or status > 128:
+        return f"stopped by signal {abs(status) % 128}"
+    return " ".join((found + messages.splitlines()[-1:] + [f"exit status {status}"])[0].split())
 
 
 def remove_run_outputs(folder: Path) -> None:
@@ -71,7 +84,7 @@ def remove_run_outputs(folder: Path) -> None:
     for configuration in sorted(path.parent for path in folder.glob("*/run.json")):
         remove_run_outputs(configuration)
     for name in ageclf.read_json(folder / "run.json")["parameters"]:
-        for path in (folder / f"{name}.ipynb", folder / f"{name}.html", folder / "failed" / f"{name}.ipynb"):
+        for path in [folder / f"{name}.ipynb", folder / f"{name}.html", *folder.glob(f"failed/{name}.*")]:
             path.unlink(missing_ok=True)
     for name in RUN_FOLDERS:
         shutil.rmtree(folder / name, ignore_errors=True)

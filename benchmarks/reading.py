@@ -44,7 +44,7 @@ def repeat_rows(path: Path, times: int, repeated: Path) -> int:
     written = 0
     with repeated.open("wb") as output:
         for _ in range(times):
-            with open_unpacked(path) as lines:
+            with open_unpacked(path, path.read_bytes()) as lines:
                 header = next(lines)
                 if not written:
                     output.write(header)

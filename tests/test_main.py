@@ -2,12 +2,14 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 
 import pytest
 from PIL import Image
+from run_folders import write_run
 from skimage.data import astronaut
 
 import ageclf
@@ -124,6 +126,69 @@ def test_clean_reports_leaves_a_run_alone_that_is_going_on(command, folder):
     assert (folder / "run.json").exists()
 
 
+def test_clean_reports_follows_no_name_out_of_its_folder_and_names_what_it_leaves(command, folder, tmp_path):
+    precious = tmp_path / "precious.html"
+    precious.touch()
+    foreign, old = (folder.parent / name for name in ("foreign", "old"))
+    write_run(foreign, parameters={"../../precious": {}})
+    write_run(old, schema=1)
+    status, printed = command("clean-reports")
+    assert (status, printed.count("\n")) == (2, 1)
+    assert f"{foreign / 'run.json'}: " in printed
+    assert f"{old / 'run.json'}: " in printed
+    assert precious.exists()
+    assert not folder.exists(), "the others are removed"
+
+
+@pytest.mark.parametrize("target", ["file", "missing", "folder"])
+def test_a_lock_that_is_a_link_is_neither_followed_nor_emptied(tmp_path, target):
+    (tmp_path / "file").write_text("precious")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / ".tiny.lock").symlink_to(tmp_path / target)
+    with pytest.raises(OSError, match=r"\.tiny\.lock"), execute.locked(tmp_path / "tiny"):
+        pass
+    assert (tmp_path / "file").read_text() == "precious"
+    assert not (tmp_path / "missing").exists()
+
+
+@pytest.mark.parametrize("name", ["\x1b[2Jred", "a\rb", "Gr\udcfc\udcdfe"])
+def test_no_name_that_is_printed_moves_the_cursor(command, name):
+    for arguments in (
+        ["report", "--run", name],
+        ["report", "--data", f"/nowhere/{name}"],
+        ["sweep-plan", "--run", name],
+    ):
+        status, printed = command(*arguments)
+        assert status == 2
+        assert printed.removesuffix("\n").isprintable()
+
+
+@pytest.mark.parametrize(
+    "text", ["x'; touch INJ; echo '", "/x/a$HOME b/f.csv", "$(touch INJ)", "`touch INJ`", 'a\\b"c', "-x"]
+)
+def test_make_hands_names_and_paths_on_as_typed(tmp_path, text):
+    shutil.copy(ageclf.CHECKOUT / "Makefile", tmp_path)
+    for name in ("requirements.lock", "pyproject.toml", "installed"):
+        (tmp_path / name).touch()
+    shown = tmp_path / "shown"
+    shown.write_text(f"#!{sys.executable}\nimport json, sys\nprint(json.dumps(sys.argv[3:]))\n")
+    shown.chmod(0o700)
+
+    def make(*words, **environment):
+        line = ["make", "PYTHON=./shown", "INSTALLED=installed", *words]
+        done = subprocess.run(line, cwd=tmp_path, env=os.environ | environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    given = [f"RUN={text}", f"DATA={text}", f"PROFILE={text}"]
+    words = [f"--run={text}", f"--data={text}", f"--profile={text}"]
+    assert make("sweep", *given) == ["sweep", *words]
+    assert make("sweep", *given, "KEEP=$(shell touch INJ)") == ["sweep", *words, "--keep-networks"]
+    assert make("report", RUN=text, DATA=text) == ["report", *words[:2]]
+    assert make("report", RUN="", DATA="") == ["report"]
+    assert not (tmp_path / "INJ").exists()
+
+
 def test_clean_training_removes_what_a_run_trained_and_nothing_else(command, tmp_path):
     folder = tmp_path / "checkpoint"
     folder.mkdir()
@@ -216,6 +281,30 @@ def test_photos_are_predicted_as_json_on_standard_output_alone(checkpoint, photo
     assert [(face["photo"], face["above_threshold"]) for face in content["faces"]] == [("astronaut.png", True)]
     assert content["problems"] == [{"photo": "absent.jpg", "reason": "there is no such file; look at its name"}]
     assert done.stderr.splitlines()[1:] == ["absent.jpg: there is no such file; look at its name"]
+
+
+@pytest.mark.parametrize("form", [["--json"], []])
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_no_file_name_and_no_odd_photo_costs_the_other_answers(checkpoint, photo, form, encoding):
+    for name in (b"Gr\xfc\xdfe.png", b"\x1b[2Jred.png", "Müller.png".encode()):
+        photo.with_name(os.fsdecode(name)).write_bytes(photo.read_bytes())
+    Image.new("L", (2400, 1)).save(photo.with_name("line.png"))
+    photo.with_name("\x1b[2J.jpg").touch()
+    line = [sys.executable, "-m", "ageclf", "predict", photo.parent, *form, "--checkpoint", checkpoint]
+    environment = {**os.environ, "PYTHONPATH": str(ageclf.CHECKOUT), "PYTHONIOENCODING": encoding}
+    done = subprocess.run(line, env=environment, capture_output=True)
+    assert done.returncode == 1
+    assert b"\x1b" not in done.stdout + done.stderr
+    written = done.stdout.decode(encoding)
+    if form:
+        content = json.loads(written)
+        assert len(content["faces"]) == 4
+        assert len(content["problems"]) == 2
+        written = "".join(face["photo"] for face in content["faces"])
+        assert "Müller.png" in written
+    for name in ("astronaut.png", r"\x1b[2Jred.png", r"Gr\udcfc\udcdfe.png"):
+        assert name in written
+    assert b"line.png: no face found" in done.stderr
 
 
 def test_the_shipped_network_predicts_a_photo_where_nothing_was_trained(photo, tmp_path):

@@ -4,6 +4,7 @@ modules: which folder may import which, what an import costs, how long they are.
 
 import ast
 import errno
+import json
 import os
 import re
 import subprocess
@@ -11,6 +12,8 @@ import sys
 
 import nbformat
 import pytest
+from nbformat import v4
+from run_folders import METRICS, RUN
 
 import ageclf
 
@@ -68,9 +71,86 @@ def test_a_damaged_or_foreign_json_is_named_with_what_to_do(tmp_path, content):
         ValueError, match=r"^\S+/run\.json: damaged, or written by an earlier version .*; remove it, and"
     ):
         ageclf.read_json(path)
-    whole = dict.fromkeys(ageclf.RUN_KEYS)
-    ageclf.write_json(path, whole)
-    assert ageclf.read_json(path) == {"schema": 2, **whole}
+    path.write_text(json.dumps(RUN))
+    assert ageclf.read_json(path) == RUN
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"parameters": {"../../../precious": {}}},
+        {"parameters": {"/etc/passwd": {}}},
+        {"configurations": {"..": {}}},
+        {"configurations": {"a\x1b[2J": {}}},
+        {"parameters": None},
+        {"configurations": [1]},
+        {"data": {}},
+        {"started": "yesterday"},
+    ],
+)
+def test_a_run_json_with_names_that_lead_elsewhere_or_without_what_is_read_of_it_is_refused(tmp_path, changes):
+    (tmp_path / "run.json").write_text(json.dumps(RUN | changes))
+    with pytest.raises(ValueError, match=r"/run\.json: damaged, or written by an earlier version"):
+        ageclf.read_json(tmp_path / "run.json")
+
+
+@pytest.mark.parametrize("changes", [{"measures": {}}, {"measures": {"accuracy": None}}, {"n": "many"}, {"edges": 6}])
+def test_measures_without_what_is_shown_of_them_are_refused(tmp_path, changes):
+    (tmp_path / "metrics.json").write_text(json.dumps(METRICS))
+    assert ageclf.read_json(tmp_path / "metrics.json") == METRICS
+    (tmp_path / "metrics.json").write_text(json.dumps(METRICS | changes))
+    with pytest.raises(ValueError, match=r"/metrics\.json: damaged, or written by an earlier version"):
+        ageclf.read_json(tmp_path / "metrics.json")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("größe 1\n", "größe 1\n"),
+        ("\x1b[31mred", r"\x1b[31mred"),
+        ("a\rb\x07", r"a\rb\x07"),
+        ("Gr\udcfcn", r"Gr\udcfcn"),
+        ("\u202eabc", r"\u202eabc"),
+    ],
+)
+def test_what_a_terminal_would_obey_is_shown_instead(text, shown):
+    assert ageclf.printable(text) == shown
+    shown.encode()
+
+
+@pytest.fixture
+def parametrised(tmp_path):
+    """A function that lets papermill execute a notebook of two parameters with others: exit status, standard error."""
+    cells = [
+        v4.new_code_cell("epochs: int = 8  # passes\ngroups: list = [6]  # edges", metadata={"tags": ["parameters"]}),
+        v4.new_code_cell("import ageclf\n\nageclf.refuse_unknown_parameters()\nepoch = 3"),
+    ]
+    kernel = {"name": "python3", "language": "python", "display_name": "Python 3"}
+    nbformat.write(v4.new_notebook(cells=cells, metadata={"kernelspec": kernel}), tmp_path / "in.ipynb")
+
+    def run(*options):
+        command = [sys.executable, "-m", "papermill", tmp_path / "in.ipynb", tmp_path / "out.ipynb", *options]
+        done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"IPYTHONDIR": str(tmp_path)})
+        return done.returncode, done.stderr
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("-p", "epochs", "1", "-y", "groups: [4, 19]"), None),
+        (
+            ("-p", "epochs", "1", "-p", "epoch", "1"),
+            "'epoch' is no parameter of this notebook; those are epochs, groups\n",
+        ),
+        (("-y", "{epochs: 2, groupes: [4]}"), "'groupes' is no parameter of this notebook; those are epochs, groups\n"),
+    ],
+)
+def test_a_parameter_that_papermill_only_warns_about_stops_a_notebook(parametrised, options, message):
+    status, printed = parametrised(*options)
+    assert status == (1 if message else 0), printed
+    assert re.search(f"ValueError: {message}", printed) if message else "ValueError" not in printed
 
 
 def test_a_json_of_an_earlier_version_is_refused_in_one_line(tmp_path):
@@ -166,6 +246,15 @@ def test_no_notebook_needs_the_workflow(path):
     names = imported("\n".join(cell.source for cell in cells if cell.cell_type == "code"))
     assert "ageclf" in {name.split(".")[0] for name in names}
     assert "workflow" not in folders(names)
+
+
+@pytest.mark.parametrize("path", sorted((ageclf.CHECKOUT / "notebooks").glob("*.ipynb")), ids=lambda path: path.stem)
+def test_every_notebook_refuses_unknown_parameters_before_it_does_anything(path):
+    cells = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+    first = next(cell for cell in cells if "parameters" not in cell.metadata.get("tags", []))
+    *imports, check = ast.parse(first.source).body
+    assert ast.unparse(check) == "ageclf.refuse_unknown_parameters()"
+    assert all(isinstance(node, ast.Import | ast.ImportFrom) for node in imports)
 
 
 def test_the_package_stays_small():

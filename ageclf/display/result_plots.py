@@ -107,7 +107,7 @@ def heat_over_faces(images: np.ndarray, maps: np.ndarray, titles: list[str]) -> 
 
 
 def training_curves(history: pd.DataFrame) -> plt.Figure:
-    """Loss, accuracy and learning rate by epoch (the index); columns as Keras' CSV log names them."""
+    """Loss, accuracy and learning rate, which ends at 0, by epoch (the index); columns as Keras' CSV log names them."""
     figure, axes = plt.subplots(1, 3, figsize=(11, 3.2), layout="constrained")
     for ax, name, scale, unit in ((axes[0], "loss", 1, "cross-entropy, nats"), (axes[1], "accuracy", 100, "%")):
         curves = pd.DataFrame({"validation": scale * history[f"val_{name}"], "train": scale * history[name]})
@@ -115,7 +115,7 @@ def training_curves(history: pd.DataFrame) -> plt.Figure:
         ax.legend(frameon=False)
         label_axes(ax, "epoch", f"{name} ({unit})")
     sns.lineplot(history["learning_rate"], marker="o", color=GREEN, ax=axes[2])
-    label_axes(axes[2], "epoch", "learning rate", yscale="log")
+    label_axes(axes[2], "epoch", "learning rate at its end", ylim=(0, None))
     return figure
 
 

@@ -157,4 +157,4 @@ def photos_json(predictions: pd.DataFrame, problems: pd.DataFrame, checkpoint: s
         "faces": faces.to_dict("records"),
         "problems": problems.to_dict("records"),
     }
-    return json.dumps(content, indent=1, ensure_ascii=False)
+    return json.dumps(content, indent=1)  # ASCII, which any pipe takes

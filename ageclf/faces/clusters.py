@@ -121,3 +121,18 @@ def near_duplicate_pairs(images: np.ndarray, clusters: np.ndarray) -> pd.DataFra
 def conflicting(clusters: np.ndarray, groups: np.ndarray) -> np.ndarray:
     """Mark the faces, bool (n,), whose cluster of near-duplicates holds more than one group: a label must be wrong."""
     return (pd.Series(groups).groupby(np.asarray(clusters)).transform("nunique") > 1).to_numpy()
+
+
+def split_warnings(clusters: np.ndarray, parts: np.ndarray, groups: np.ndarray, names: list[str]) -> list[str]:
+    """Sentences on what can hardly be meant in a split.
+
+    Takes the cluster, part and group number of each face, (n,), and the names of all groups.
+    """
+    largest, shares = np.bincount(clusters).max(), pd.Series(parts).value_counts(normalize=True)
+    absent = [name for number, name in enumerate(names) if number not in groups]
+    found = {
+        f"{largest:,} faces are near-duplicates of each other: look at a few": largest > 10 + len(clusters) / 10,
+        f"{shares.max():.0%} of the faces are in the part {shares.idxmax()}": shares.max() > 0.9,
+        f"no face is in the group {' or '.join(absent)}": absent,
+    }
+    return [sentence for sentence, holds in found.items() if holds]

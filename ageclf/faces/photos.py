@@ -1,6 +1,7 @@
 """A person's own photos: read upright, faces found in them, and cropped as in UTKFace."""
 
 import contextlib
+import io
 import math
 import warnings
 from collections.abc import Iterable
@@ -13,17 +14,19 @@ import pandas as pd
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ageclf.faces.csv_table import SIZE
-from ageclf.faces.utkface import shrink
+from ageclf.faces.utkface import mended, printable, shrink
 
+READ = ["JPEG", "PNG", "WEBP", "GIF"]  # Pillow knows formats that run other programs, too
 with contextlib.suppress(ImportError):  # a plugin that not everybody installs
     import pillow_heif
 
     pillow_heif.register_heif_opener()
+    READ.append("HEIF")
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".heic", ".heif", ".gif")
 FORMATS = "JPEG, PNG, WebP or HEIC"
-MAX_PIXELS = 64_000_000  # 200 MB decoded
-TOO_LARGE = f"more than {MAX_PIXELS // 10**6} million pixels; make it smaller first"
+MAX_SIDE = 4000  # pixels; larger photos are made smaller, most JPEGs of more than twice that while they are decoded
+MAX_BYTES = 2**29  # of a file
 
 # UTKFace's crop relative to the square that the cascade finds: medians of 59 of its crops, each in a wide black
 # border, found in 61. The quartiles of the side are 0.95 and 1.04, those of the shift 0.08 and 0.10.
@@ -39,8 +42,10 @@ def list_photos(paths: Iterable[str | Path]) -> list[Path]:
     """
     found = []
     for path in map(Path, paths):
-        inside = path.glob("[!.]*") if path.is_dir() else []
-        found += sorted(file for file in inside if file.suffix.lower() in ENDINGS and not file.is_dir()) or [path]
+        inside = []
+        with contextlib.suppress(OSError):
+            inside = sorted(file for file in path.glob("[!.]*") if file.suffix.lower() in ENDINGS and not file.is_dir())
+        found += inside or [path]
     return list(dict.fromkeys(found))
 
 
@@ -48,67 +53,66 @@ def read_faces(paths: Iterable[str | Path]) -> tuple[pd.DataFrame, np.ndarray, p
     """Find and crop the faces of photos, one photo after the other, so that only the crops are kept in memory.
 
     Returns a table with a row for each face, its crop, uint8 (n, 48, 48), and a table of the photos without one. The
-    first has `photo` (its path), `face` (from 1), and the box as `x`, `y`, `width`, `height`, in pixels of the upright
-    photo; the last has `photo` and `reason`.
+    first has `photo` (its path, printable), `face` (from 1), and the box as `x`, `y`, `width`, `height`, in pixels of
+    the upright photo; the last has `photo` and `reason`, whatever it was that went wrong with it.
     """
     rows, crops, problems = [], [], []
     for path in paths:
         try:
-            photo = read_photo(path)
+            photo, reduced = read_photo(path)
             boxes = find_faces(photo)
             if not len(boxes):
                 raise ValueError("no face found; it must be seen from the front, upright, and not too small")
-        except ValueError as error:
-            problems.append((str(path), str(error)))
+            cropped = [crop_face(photo, box) for box in boxes]
+        except Exception as error:  # one photo must not cost the others
+            what = error if isinstance(error, ValueError) else f"{type(error).__name__}: {error}; leave this photo out"
+            problems.append((printable(path), printable(" ".join(str(what).split()))))
             continue
-        rows += [(str(path), number, *box) for number, box in enumerate(boxes, start=1)]
-        crops += [crop_face(photo, box) for box in boxes]
+        boxes = (boxes * reduced).round().astype(int)
+        rows += [(printable(path), number, *box) for number, box in enumerate(boxes, start=1)]
+        crops += cropped
     table = pd.DataFrame(rows, columns=["photo", "face", *BOX])
     crops = np.array(crops, dtype=np.uint8).reshape(-1, SIZE, SIZE)
     return table, crops, pd.DataFrame(problems, columns=["photo", "reason"])
 
 
-def read_photo(path: str | Path) -> np.ndarray:
-    """Read a photo, turned upright: uint8 (height, width, 3), red, green, blue.
+def read_photo(path: str | Path) -> tuple[np.ndarray, float]:
+    """Read a photo, turned upright, uint8 (height, width, 3), red, green, blue; and by how much it was reduced.
 
-    Raises ValueError, with the reason and the remedy, for a file that is no photo in one of `FORMATS`, is damaged or
-    animated, or has more than `MAX_PIXELS`.
+    That is 1, or what makes its longer side `MAX_SIDE`. Raises ValueError, with the reason and the remedy, for a file
+    that is no photo in one of `FORMATS`, is damaged or animated, or has more pixels than Pillow takes for safe.
     """
     path = Path(path)
-    if not path.exists():
-        raise ValueError("there is no such file; look at its name")
     if path.is_dir():
         raise ValueError(f"no photo lies in this folder ({', '.join(ENDINGS[:-1])}); name the one that holds them")
+    if not path.is_file():  # reading a device or a pipe may never end
+        raise ValueError(f"{'this is no regular' if path.exists() else 'there is no such'} file; look at its name")
+    with path.open("rb") as file:
+        content = mended(file.read(min(MAX_BYTES, path.stat().st_size)))
     try:
-        # The limit here is lower.
-        with warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning):
-            picture = Image.open(path)
-        if not (refusal := _refusal(picture)):
+        with warnings.catch_warnings(action="ignore"):  # Pillow's, of damage beside the picture
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            picture = Image.open(io.BytesIO(content), formats=READ)
+            longer, frames = max(picture.size), getattr(picture, "n_frames", 1)
+            picture.thumbnail((MAX_SIDE, MAX_SIDE), reducing_gap=1.0)
             picture.load()
-    except Image.DecompressionBombError:
-        raise ValueError(TOO_LARGE) from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise ValueError(f"more than {Image.MAX_IMAGE_PIXELS:,} pixels; make it smaller first") from None
     except UnidentifiedImageError:
-        lacks_plugin = path.suffix.lower() in {".heic", ".heif"} - Image.registered_extensions().keys()
-        remedy = "pip install pillow-heif" if lacks_plugin else f"photos are {FORMATS}; get the file again"
+        lacks_plugin = path.suffix.lower() in {".heic", ".heif"} and "HEIF" not in READ
+        remedy = "pip install pillow-heif" if lacks_plugin else f"photos are {FORMATS}; save it as one of them"
         raise ValueError(f"not a picture that can be read; {remedy}") from None
     except Exception as error:  # whatever a damaged file causes
-        raise ValueError(f"cut short or damaged ({' '.join(str(error).split())}); get the file again") from None
-    if refusal:
-        raise ValueError(refusal)
+        raise ValueError(f"cut short or damaged ({error}); get the file again") from None
+    if frames > 1 and picture.format in ("GIF", "PNG", "WEBP"):
+        raise ValueError(f"{picture.format} with {frames} pictures; save the one you mean as JPEG or PNG")
     if picture.mode.startswith("I"):  # 16 bits a pixel, which `convert` would cut off at 255
         picture = Image.fromarray((np.asarray(picture) // 257).astype(np.uint8))
-    upright = ImageOps.exif_transpose(picture)
-    if upright.has_transparency_data:  # what is seen through is white, as on paper
-        upright = Image.alpha_composite(Image.new("RGBA", upright.size, "white"), upright.convert("RGBA"))
-    return np.asarray(upright.convert("RGB"))
-
-
-def _refusal(picture: Image.Image) -> str:
-    if picture.format == "GIF" or (picture.format in ("PNG", "WEBP") and getattr(picture, "is_animated", False)):
-        return f"{picture.format} with {picture.n_frames} pictures; save the one you mean as JPEG or PNG"
-    if picture.width * picture.height > MAX_PIXELS:
-        return f"{picture.width:,}×{picture.height:,} pixels, {TOO_LARGE}"
-    return ""
+    with contextlib.suppress(Exception), warnings.catch_warnings(action="ignore"):  # of what is not the picture
+        ImageOps.exif_transpose(picture, in_place=True)
+    if picture.has_transparency_data:  # what is seen through is white, as on paper
+        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture.convert("RGBA"))
+    return np.asarray(picture.convert("RGB")), longer / max(picture.size)
 
 
 def find_faces(photo: np.ndarray) -> np.ndarray:
@@ -119,7 +123,8 @@ def find_faces(photo: np.ndarray) -> np.ndarray:
     """
     grey = cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY)
     shrunk = min(1.0, 1000 / max(grey.shape))
-    grey = cv2.resize(grey, None, fx=shrunk, fy=shrunk, interpolation=cv2.INTER_AREA)
+    size = [max(1, round(side * shrunk)) for side in grey.shape[::-1]]
+    grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
     border = max(grey.shape) // 4  # a face that fills the photo is not found without
     grey = cv2.copyMakeBorder(grey, border, border, border, border, cv2.BORDER_CONSTANT, value=0)
     boxes = _cascade().detectMultiScale(grey, scaleFactor=1.1, minNeighbors=8, minSize=(30, 30))

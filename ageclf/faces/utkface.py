@@ -1,6 +1,8 @@
 """Faces from a folder of UTKFace pictures, turned into what the CSV file has of them."""
 
+import contextlib
 import hashlib
+import io
 import os
 import re
 from collections.abc import Iterator
@@ -8,6 +10,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image
 
 import ageclf
 from ageclf.faces.csv_table import SIZE
@@ -16,20 +19,23 @@ ENDINGS = (".jpg", ".jpeg", ".png")
 NAME = re.compile(r"(1[01][0-9]|120|[0-9]{1,2})_([01])_([0-4])_([^\ud800-\udfff]+)")  # the rest: any valid Unicode
 
 
-def read_folder(folder: str | Path) -> Iterator[tuple[int, tuple, np.ndarray | None]]:
+def read_folder(folder: str | Path, digest: "hashlib._Hash") -> Iterator[tuple[int, tuple, np.ndarray | None]]:
     """Yield each picture's number, its age, ethnicity, gender and img_name, and its image, uint8 (48, 48).
 
     Square pictures named `age_gender_race_date…`, of any size from 48×48, made grey and resized bilinearly: for the
     aligned and cropped UTKFace that gives the values of the CSV file. Any other picture comes as its number, a column
-    with the reason, and no image; other files do not count. The order is that of names, numbers start from 0. Raises
-    ValueError when no picture has such a name.
+    with the reason, and no image; other files do not count. Pictures of subfolders are read where there are none above
+    them. The order is that of names, numbers start from 0. `digest` is updated with what is read: see `folder_sha256`.
+    Raises ValueError when no picture has such a name.
     """
-    names = {path: NAME.fullmatch(path.name) for path in _pictures(folder)}
+    names = {path: NAME.fullmatch(path.name) for path in files_in(folder, ENDINGS)}
     if not any(names.values()):
         what = f"none of the {len(names):,} pictures in this folder is named like 26_1_2_20170116184134921.jpg"
         raise ValueError(f"{folder}: {what} (age_gender_race_date); name the folder that holds the pictures themselves")
     for row, (path, name) in enumerate(names.items()):
-        picture = _decoded(path)
+        content = path.read_bytes()
+        digest.update(_entry(hashlib.sha256(content).hexdigest(), path))
+        picture = _decoded(content)
         if not name:
             expected = "age_gender_race_date, ages 0–120, gender 0–1, race 0–4"
             yield row, ("img_name", f"found {path.name!r}, expected {expected}"), None
@@ -49,19 +55,47 @@ def shrink(picture: np.ndarray) -> np.ndarray:
 
 def folder_sha256(folder: str | Path) -> str:
     """Return the SHA-256 of the names and contents of a folder's pictures, 64 hexadecimal digits."""
-    parts = (ageclf.sha256(path).encode() + os.fsencode(path.name) + b"\0" for path in _pictures(folder))
+    parts = (_entry(ageclf.sha256(path), path) for path in files_in(folder, ENDINGS))
     return hashlib.sha256(b"".join(parts)).hexdigest()
 
 
-def _pictures(folder: str | Path) -> list[Path]:
-    """Files with the ending of a picture, by name, without the hidden ones that macOS adds."""
-    paths = (path for path in Path(folder).iterdir() if path.suffix.lower() in ENDINGS and path.is_file())
-    return sorted((path for path in paths if not path.name.startswith(".")), key=lambda path: path.name)
+def _entry(sha256: str, path: Path) -> bytes:
+    return sha256.encode() + os.fsencode(path.name) + b"\0"
 
 
-def _decoded(path: Path) -> np.ndarray | None:
+def files_in(folder: str | Path, endings: tuple[str, ...]) -> list[Path]:
+    """Files with one of these endings by name: those in the folder, else those one folder down, else two."""
+    for level in ("[!.]*", "[!.]*/[!.]*", "[!.]*/[!.]*/[!.]*"):  # macOS adds hidden files
+        paths = (path for path in Path(folder).glob(level) if path.suffix.lower() in endings and path.is_file())
+        if found := sorted(paths):
+            return found
+    return []
+
+
+def _decoded(content: bytes) -> np.ndarray | None:
     """The colours of a picture, uint8 (height, width, 3), as it is seen upright; None when it is damaged."""
     try:
-        return cv2.imdecode(np.fromfile(path, dtype=np.uint8), cv2.IMREAD_COLOR)
+        return cv2.imdecode(np.frombuffer(mended(content), dtype=np.uint8), cv2.IMREAD_COLOR)
     except cv2.error:  # an empty file, or a picture of more than a thousand million pixels
         return None
+
+
+def mended(content: bytes) -> bytes:
+    """Add to a JPEG the marker of its end, the last two bytes, where nothing else is missing.
+
+    A decoder goes on with whatever follows: where it needs more than the marker, what follows changes the picture.
+    """
+    if content.startswith(b"\xff\xd8") and not content.endswith(b"\xff\xd9"):
+        whole = content.removesuffix(b"\xff") + b"\xff\xd9"
+        with contextlib.suppress(Exception):  # other damage is for others to name
+            contents = whole, whole[:-2] + b"\x55" * 999 + whole[-2:]
+            pictures = [Image.open(io.BytesIO(each), formats=["JPEG"]) for each in contents]
+            for picture in pictures:
+                picture.draft(None, (2000, 2000))  # takes less memory
+            return whole if pictures[0] == pictures[1] else content
+    return content
+
+
+def printable(name: str | Path) -> str:
+    """Return a file's name as it may be shown: what controls a terminal, or is no text at all, as an escape."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in str(name))

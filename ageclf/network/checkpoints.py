@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import h5py
+from jsonschema import Draft4Validator
+from jsonschema.exceptions import best_match
 
 import ageclf
 from ageclf.faces.csv_table import SIZE
@@ -21,14 +23,7 @@ from ageclf.network.hdf5 import MOST_TEXT, assign, find_arrays, is_hdf5, refusin
 from ageclf.network.model import build_network, mean_of_mirrored, with_mirror_images
 
 IN_KERAS = [(name, zipfile.ZIP_STORED) for name in ("config.json", "metadata.json", "model.weights.h5")]
-# Values that are used of a provenance: a type, a list of any number of one, or a tuple of smallest and largest number.
-# All may be missing, or null, but for those that describe the network.
-REQUIRED = {"groups": [str], "edges": [(1, 1000)], "backbone": str, "image_size": int}
-KINDS = REQUIRED | {
-    **{"flip_average": bool, "include_preprocessing": bool, "temperature": (0.01, 100), "threshold": (0, 1)},
-    **{"run": str, "data": dict, "weights": str, "sha256": str, "epoch": (0, 1e6), "seed": (0, 2**63)},
-    **{"training_faces": [str], "training_counts": [(0, 1e9)], "group_ages": [(0, 1000)], "val_loss": (0, 1e9)},
-}
+SCHEMA = Draft4Validator(json.loads(Path(__file__).with_name("provenance.schema.json").read_text(encoding="utf-8")))
 
 
 def save_checkpoint(model: keras.Model, path: str | Path, provenance: dict) -> None:
@@ -107,23 +102,13 @@ def _read_arrays(path: Path) -> bytes:
 def _add_checked(defaults: dict, recorded: dict) -> dict:
     """Return the defaults with what the .json holds. Raises ValueError, with the key, for an invalid value."""
     metadata = defaults | recorded
-    for key, kind in KINDS.items():
-        value = metadata.get(key)
-        if not _fits(value, kind) and (value is not None or key in REQUIRED):
-            raise ValueError(f"{key} is invalid: {value!r:.60}")
+    if error := best_match(SCHEMA.iter_errors(metadata)):
+        raise ValueError(f"{error.json_path.removeprefix('$.')} is invalid: {error.message:.60}")
     json.dumps(metadata, allow_nan=False, ensure_ascii=False).encode()  # it is written again so
     lists = (metadata["groups"], defaults.get("groups"), metadata.get("training_counts"), metadata.get("group_ages"))
     if metadata["groups"] != group_names(metadata["edges"]) or len({len(one) for one in lists if one}) > 1:
         raise ValueError(f"groups is {metadata['groups']!r:.60}, and edges, training_counts or group_ages of others")
     return metadata
-
-
-def _fits(value: object, kind: type | list | tuple) -> bool:
-    if isinstance(kind, list):
-        return isinstance(value, list) and all(_fits(one, kind[0]) for one in value)
-    if isinstance(kind, tuple):
-        return type(value) in (int, float) and kind[0] <= value <= kind[1]
-    return type(value) is kind and (kind is not str or value.isprintable())
 
 
 def _build(metadata: dict) -> keras.Model:

@@ -12,13 +12,14 @@ import pandas as pd
 from scipy.special import ndtr
 
 from ageclf.faces.csv_table import SIZE
+from ageclf.network.backbones import BACKBONES, LITE, build_backbone
 from ageclf.network.backend import keras
 from ageclf.network.pretrained import load_backbone_weights
 
 layers = keras.layers
 Targets = np.ndarray | dict[str, np.ndarray]  # of the groups, or of each output by its name
 
-BACKBONES = ("small", *(f"EfficientNetV2{size}" for size in ("B0", "B1", "B2", "B3", "S", "M", "L")))
+RESCALING = {LITE: (1 / 128, -127 / 128)}  # scale and offset; of all others 1 / 127.5 and -1
 IMAGE_SIZES = range(8, 513)  # pixels a side inside the network
 N_AGES = 117  # years 0 to 115, and all above
 
@@ -87,16 +88,11 @@ def build_network(
         x = layers.Resizing(image_size, image_size, name="resize")(x)
     if backbone != "small":
         x = layers.Concatenate(name="rgb")([x, x, x])
-    # S, M and L were trained on [-1, 1]; B0–B3 on ImageNet's mean and variance, which Keras builds in.
+    # Lite0, S, M and L were trained on [-1, 1]; B0–B3 on ImageNet's mean and variance, which Keras builds in.
     own_rescaling = include_preprocessing and "V2B" in backbone
     if not own_rescaling:
-        x = layers.Rescaling(1 / 127.5, offset=-1, name="rescale")(x)
-    if backbone == "small":
-        body = _small_backbone(image_size)
-    else:
-        settings = {"include_top": False, "weights": None, "include_preprocessing": own_rescaling}
-        body = getattr(keras.applications, backbone)(input_shape=(image_size, image_size, 3), **settings)
-        body.name = "backbone"
+        x = layers.Rescaling(*RESCALING.get(backbone, (1 / 127.5, -1)), name="rescale")(x)
+    body = build_backbone(backbone, image_size, own_rescaling)
     load_backbone_weights(body, backbone, weights)
     x = body(x)
     x = layers.GlobalAveragePooling2D(name="pool")(x)
@@ -163,38 +159,6 @@ def losses(network: keras.Model, auxiliary: float) -> dict:
         "loss_weights": dict.fromkeys(network.output, auxiliary) | {"probabilities": 1.0},
         "metrics": {"probabilities": ["accuracy"]},
     }
-
-
-def _small_backbone(image_size: int) -> keras.Model:
-    """A plain residual network for two cores: rescaled grey (n, size, size, 1) to features (n, size/8, size/8, 192).
-
-    Stem of 32 channels with stride 2, then stages of 48, 96 and 192 channels with two basic blocks each
-    (He et al., "Deep Residual Learning", 2016, figure 5 left): 1.6 million parameters with the head.
-    """
-    inputs = keras.Input((image_size, image_size, 1))
-    x = _convolution(inputs, 32, stride=2, name="stem")
-    for stage, width in enumerate((48, 96, 192), start=1):
-        for block in (1, 2):
-            stride = 2 if stage > 1 and block == 1 else 1
-            x = _residual_block(x, width, stride, name=f"stage{stage}_block{block}")
-    return keras.Model(inputs, x, name="backbone")
-
-
-def _residual_block(x, width: int, stride: int, name: str):
-    shortcut = x
-    if x.shape[-1] != width or stride != 1:
-        shortcut = _convolution(x, width, size=1, stride=stride, relu=False, name=f"{name}_shortcut")
-    x = _convolution(x, width, stride=stride, name=f"{name}_conv1")
-    x = _convolution(x, width, relu=False, name=f"{name}_conv2")
-    return layers.ReLU(name=f"{name}_relu")(layers.Add(name=f"{name}_add")([shortcut, x]))
-
-
-def _convolution(x, width: int, name: str, size: int = 3, stride: int = 1, relu: bool = True):
-    settings = {"padding": "same", "use_bias": False, "kernel_initializer": "he_normal"}
-    x = layers.Conv2D(width, size, stride, **settings, name=f"{name}_conv")(x)
-    # Momentum 0.9: with Keras' 0.99 the averages are still far off after the few steps of a run on the sample.
-    x = layers.BatchNormalization(momentum=0.9, name=f"{name}_norm")(x)
-    return layers.ReLU(name=f"{name}_relu")(x) if relu else x
 
 
 def soft_targets(ages: np.ndarray, edges: Sequence[int], width: float = 0.0) -> np.ndarray:

@@ -13,11 +13,12 @@ from pathlib import Path
 import h5py
 
 from ageclf.faces.csv_table import SIZE
+from ageclf.network.backbones import BACKBONES
 from ageclf.network.backend import keras
 from ageclf.network.hdf5 import MOST_TEXT, assign, find_arrays, read_text
-from ageclf.network.model import BACKBONES, build_network
+from ageclf.network.model import build_network
 
-NAMES = {name.lower().replace("v2", "v2-"): name for name in BACKBONES if name != "small"}  # by those of Keras 2
+NAMES = {name.lower().replace("v2", "v2-"): name for name in BACKBONES if "V2" in name}  # by those of Keras 2
 # Layers that change nothing when a network predicts. RandomCrop does, and is not among them.
 CHANGES = ("Brightness", "Contrast", "Flip", "Height", "Rotation", "Translation", "Width", "Zoom")
 INACTIVE = ("InputLayer", "Dropout", *(f"Random{change}" for change in CHANGES))

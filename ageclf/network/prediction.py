@@ -10,12 +10,16 @@ def predict_probabilities(network: keras.Model, images: np.ndarray, at_once: int
     """Predict the probabilities of faces: uint8 (n, 48, 48) to float32 (n, groups).
 
     The same numbers as `network.predict` without the pipeline that it sets up and takes down, which costs more than
-    a few faces do, and sometimes waits at its end for as long as it ran.
+    a few faces do, and sometimes waits at its end for as long as it ran. Raises ValueError for a network whose numbers
+    overflow: what it predicts are no probabilities.
     """
     if not len(images):
         return np.zeros((0, network.output_shape[-1]), dtype=np.float32)
     starts = range(0, len(images), at_once)
-    return np.concatenate([network.predict_on_batch(images[i : i + at_once, ..., np.newaxis]) for i in starts])
+    found = np.concatenate([network.predict_on_batch(images[i : i + at_once, ..., np.newaxis]) for i in starts])
+    if not np.isfinite(found).all():
+        raise ValueError(f"{network.name}: it predicts {found.max()}, not probabilities; train it again")
+    return found
 
 
 def grad_cam(model: keras.Model, images: np.ndarray, groups: np.ndarray) -> np.ndarray:

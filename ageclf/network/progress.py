@@ -2,6 +2,8 @@
 
 import json
 import reprlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -44,20 +46,24 @@ class Progress(keras.callbacks.Callback):
         if not (self.state.exists() and self.checkpoint.exists()):
             self.log.unlink(missing_ok=True)
             return
-        recorded = json.loads(str(self._stored(["metadata"])[0]))
-        for key in sorted(recorded["settings"].keys() | self.settings.keys()):
-            before, now = (settings.get(key) for settings in (recorded["settings"], self.settings))
+        with self._stored() as stored:
+            recorded = json.loads(str(stored["metadata"]))
+            started, history = dict(recorded["settings"]), recorded["history"]
+            epochs_since_best(history)
+        for key in sorted(started.keys() | self.settings.keys()):
+            before, now = (settings.get(key) for settings in (started, self.settings))
             if before != now:
                 changed = f"was started with {key} {reprlib.repr(before)}, and now it is {reprlib.repr(now)}"
                 raise self._refused(f"{changed}; change that back to resume it")
-        self.history = recorded["history"]
+        self.history = history
 
-    def _stored(self, names: list[str]) -> list[np.ndarray]:
+    @contextmanager
+    def _stored(self) -> Iterator[dict[str, np.ndarray]]:
         try:
             with np.load(self.state, allow_pickle=False) as stored:
-                return [stored[name] for name in names]
+                yield stored
         except Exception as error:  # whatever a damaged file causes
-            raise self._refused(f"cannot be read ({error})") from error
+            raise self._refused(f"cannot be read ({reprlib.repr(str(error))})") from error
 
     def _refused(self, reason: str) -> ValueError:
         start_over = f"make clean-training RUN={self.provenance['run']} starts over"
@@ -69,7 +75,8 @@ class Progress(keras.callbacks.Callback):
         Raises ValueError, and may have assigned some, when the state holds other variables.
         """
         # By order: the names of random generators count up with whatever else a process has built.
-        arrays = self._stored([f"{kind} {i}" for i in range(len(variables))])
+        with self._stored() as stored:
+            arrays = [stored[f"{kind} {i}"] for i in range(len(variables))]
         for variable, array in zip(variables, arrays, strict=True):
             if array.shape == tuple(variable.shape):
                 variable.assign(array)
@@ -82,7 +89,15 @@ class Progress(keras.callbacks.Callback):
             variable.assign(keras.ops.convert_to_numpy(variable))
 
     def on_epoch_end(self, epoch: int, logs: dict) -> None:
-        """Save what the epoch has led to. Raises OSError, and leaves what the last one saved, when that fails."""
+        """Save what the epoch has led to.
+
+        Raises ValueError when its loss is no finite number, OSError when it cannot be saved; what the last one saved
+        stays.
+        """
+        if not np.isfinite([logs["loss"], logs["val_loss"]]).all():
+            diverged = f"epoch {epoch + 1}: the loss is {logs['loss']}, of validation {logs['val_loss']}"
+            lower = f"a lower learning_rate, after make clean-training RUN={self.provenance['run']}"
+            raise ValueError(f"{diverged}; nothing is saved of a training that diverged; take {lower}")
         rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
         row = {"epoch": epoch + 1, **group_metrics(logs), "learning_rate": rate}
         history = [*self.history, row]
@@ -112,8 +127,8 @@ def group_metrics(logs: dict) -> dict:
 
 
 def epochs_since_best(history: list[dict]) -> int:
-    """Count the epochs after the one with the lowest validation loss; 0 for none. NaN is never the lowest."""
-    losses = np.nan_to_num([row["val_loss"] for row in history] or [0.0], nan=np.inf)
+    """Count the epochs after the one with the lowest validation loss; 0 for none."""
+    losses = [row["val_loss"] for row in history] or [0.0]
     return len(losses) - 1 - int(np.argmin(losses))
 
 

@@ -3,7 +3,10 @@
 import contextlib
 import fcntl
 import itertools
+import logging
 import os
+import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,6 +23,7 @@ from ageclf.workflow.run_files import read_run
 
 CHECKOUT = ageclf.CHECKOUT
 CORES = len(os.sched_getaffinity(0))
+LOGGER = logging.getLogger(__name__)  # warnings go to standard error
 
 
 def make_report(
@@ -39,6 +43,8 @@ def make_report(
     if profile and not Path(profile).is_dir():
         raise FileNotFoundError(f"{profile}: no such folder; PROFILE is a Snakemake profile, such as profiles/slurm")
     run, source = prepare(name, data, sweep)
+    for warning in source.get("warnings", []):
+        LOGGER.warning(ageclf.printable(f"warning: {warning}"))
     folder, checkpoint = (ageclf.ROOT / place / run["run"] for place in ("reports", "checkpoint"))
     here = ["--cores", "all"]
     options = ["--profile", str(Path(profile).absolute())] if profile else [*here]
@@ -90,7 +96,8 @@ def locked(folder: Path) -> Iterator[IO[str]]:
     Raises BlockingIOError when another process has it. Snakemake's own lock stays behind when it is killed.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with (folder.parent / f".{folder.name}.lock").open("w") as lock:
+    path = folder.parent / f".{folder.name}.lock"
+    with open(path, "a", opener=lambda path, flags: os.open(path, flags | os.O_NOFOLLOW, 0o666)) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -124,25 +131,31 @@ def execute(folder: Path, lock: IO[str], *calls: list[str]) -> None:
     Each notebook's start and end goes to standard output, all else to snakemake.log. Snakemake gets the lock too, so
     that it stays locked when this process dies first. Raises ValueError when Snakemake stops and no notebook failed.
     """
-    for failure in run_folder.failures(folder):  # of an earlier attempt
-        (folder / failure["file"]).unlink()
+    for path in (*folder.glob("failed/[0-9]*.*"), *folder.glob("*/failed/[0-9]*.*")):  # of an earlier attempt
+        path.unlink()
     snakemake = [sys.executable, "-m", "snakemake", "--snakefile", CHECKOUT / "Snakefile", "--directory", folder]
     environment = {**os.environ, "AGECLF_ROOT": str(ageclf.ROOT)}
+    if not os.access(os.environ.get("HOME", "/"), os.W_OK):
+        environment["HOME"] = f"{ageclf.ROOT}/reports/.cache"
+        LOGGER.warning(ageclf.printable(f"note: HOME cannot be written, so caches go to {environment['HOME']}"))
+    # Ctrl-C's signal comes from here alone. What a script starts in the background has it ignored, as its children do.
+    own_group = {"process_group": 0, "preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
     with (folder / "snakemake.log").open("w") as log:
         for arguments in calls:
             command = [*snakemake, "--nolock", "--rerun-incomplete", "--keep-going", *arguments]
-            process = subprocess.Popen(command, stderr=log, env=environment, pass_fds=[lock.fileno()])
+            process = subprocess.Popen(command, stderr=log, env=environment, pass_fds=[lock.fileno()], **own_group)
             try:
                 status = process.wait()
-            except KeyboardInterrupt:  # Snakemake got the signal too, and stops its jobs
+            finally:
+                with contextlib.suppress(ProcessLookupError):  # nothing is left of the group
+                    os.killpg(process.pid, signal.SIGINT)
                 process.wait()
-                raise
             for empty in (*folder.glob("failed"), *folder.glob("*/failed")):
                 with contextlib.suppress(OSError):  # there, and not empty
                     empty.rmdir()
             if status and not run_folder.failures(folder):
-                end = (folder / "snakemake.log").read_text().splitlines()[-20:]
-                raise ValueError("\n".join([f"Snakemake stopped, see {folder / 'snakemake.log'}; its end:", *end]))
+                why = run_folder.reason((folder / "snakemake.log").read_text(errors="replace"), status)
+                raise ValueError(f"Snakemake stopped: {why}; see {folder / 'snakemake.log'}")
 
 
 def plan_sweep(name: str, data: str | None = None) -> list[str]:
@@ -174,13 +187,21 @@ def _minutes(run: dict[str, Any], configuration: str, sha256: str) -> float | No
 
 
 def clean_reports() -> None:
-    """Remove what runs wrote under reports/. Raises BlockingIOError when one of them is still running."""
+    """Remove what runs wrote under reports/. Raises BlockingIOError when one of them is still running, and, when all
+    others are removed, ValueError for those whose run.json cannot be read."""
     reports = ageclf.ROOT / "reports"
+    damaged = []
     for folder in sorted(path.parent for path in reports.glob("*/run.json")):
-        with locked(folder):
-            run_folder.remove_run_outputs(folder)
+        try:
+            with locked(folder):
+                run_folder.remove_run_outputs(folder)
+        except ValueError as error:
+            damaged.append(str(error))
     for path in [reports / "index.html", *reports.glob(".*.lock")]:
         path.unlink(missing_ok=True)
+    shutil.rmtree(reports / ".cache", ignore_errors=True)
+    if damaged:
+        raise ValueError("; ".join(damaged))
 
 
 def clean_training(name: str) -> list[Path]:

@@ -4,6 +4,7 @@ import contextlib
 import re
 from collections.abc import Iterable
 from datetime import datetime
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,8 @@ def read_report(folder: Path) -> dict[str, Any]:
 
     `stale` says that the metrics are those of an earlier attempt: the last one failed, and did not make them anew.
     `reference` is the accuracy to show beside the run's; None for other groups, and for synthetic faces: beside them
-    it would look like something to compare with. Raises FileNotFoundError where there is no run.json.
+    it would look like something to compare with. Raises FileNotFoundError where there is no run.json, and ValueError
+    for damaged files.
     """
     run = ageclf.read_json(folder / "run.json")
     if run is None:
@@ -48,9 +50,10 @@ def executed(folder: Path, names: Iterable[str]) -> dict[str, NotebookNode]:
 
 
 def _read_executed(path: Path) -> NotebookNode:
-    with contextlib.suppress(ValueError):
+    with contextlib.suppress(Exception):
         notebook = nbformat.read(path, as_version=4)
-        if "papermill" in notebook.metadata:
+        times = itemgetter("start_time", "end_time")(notebook.metadata.papermill)
+        if all(map(datetime.fromisoformat, times)) and notebook.cells[0].source:
             return notebook
     raise ValueError(f"{path} is not as papermill wrote it; remove it, and make report executes it again")
 
@@ -82,7 +85,7 @@ def write_pages(folder: Path) -> None:
         (folder / f"{name}.html").unlink(missing_ok=True)
     for name, notebook in notebooks.items():
         describe_figures(notebook)
-        shown = parameters(folder / f"{name}.ipynb", notebook, run)
+        shown = parameters(notebook, run)
         page = {"name": name, "parameters": shown, "earlier": not is_new(notebook, run), **code[name]}
         html, _ = exporter.from_notebook_node(notebook, {"report": {"run": run, "page": page, **names}})
         ageclf.write_text(folder / f"{name}.html", html)
@@ -136,21 +139,24 @@ def describe_figures(notebook: NotebookNode) -> None:
                 figure.metadata[key] = texts[i] if len(texts) == len(figures) else numbered
 
 
-def parameters(path: Path, notebook: NotebookNode, run: dict[str, Any]) -> list[tuple[str, Any, str]]:
+def parameters(notebook: NotebookNode, run: dict[str, Any]) -> list[tuple[str, Any, str]]:
     """Return name, value and explanation of each parameter that the notebook ran with."""
     given = {**notebook.metadata.papermill.parameters, "data": run["data"]["name"]}
-    every = papermill.inspect_notebook(path)
+    every = papermill.inspect_notebook(notebook)  # a path with braces would be taken for a pattern
     return [(name, given.get(name, one["default"].strip("\"'")), one["help"]) for name, one in every.items()]
 
 
 def write_index(reports: Path) -> None:
     """Write index.html, a table of all runs below `reports`, newest first; each leads to its evaluation or comparison,
-    where there is one."""
-    runs = []
+    where there is one. Runs whose files are damaged are named below it."""
+    runs, damaged = [], []
     for folder in (path.parent for path in reports.glob("*/run.json")):
         pages = [page.stem for page in sorted(folder.glob("*.html"))]
         start = min(pages, key=lambda page: page not in (EVALUATION, COMPARISON), default=None)
-        runs.append(read_report(folder) | {"folder": folder.name, "pages": pages, "start": start})
+        try:
+            runs.append(read_report(folder) | {"folder": folder.name, "pages": pages, "start": start})
+        except Exception as error:  # whatever it is, the other runs are shown
+            damaged.append(str(error))
     runs.sort(key=lambda run: run["started"], reverse=True)
-    html = html_exporter().environment.get_template("runs.html.j2").render(runs=runs)
+    html = html_exporter().environment.get_template("runs.html.j2").render(runs=runs, damaged=damaged)
     ageclf.write_text(reports / "index.html", html)

@@ -2,12 +2,15 @@
 
 import ast
 import difflib
+import functools
 import itertools
 import json
-import re
+import math
 from pathlib import Path
+from reprlib import repr as cut
 from typing import Any
 
+import nbformat
 import papermill
 import yaml
 
@@ -19,6 +22,8 @@ from ageclf.workflow.dependencies import COMPARISON, EVALUATION, TRAINING
 CHECKOUT = ageclf.CHECKOUT
 # All configurations of a sweep are measured on the same faces in the same groups.
 SAME = ("data", "groups", "on_bad_rows", "part", "split", "split_seed")
+
+_read = functools.cache(yaml.safe_load)  # a grid has up to a thousand labels to check
 
 Sections = dict[str, dict[str, Any]]  # parameters by the name of a notebook, or `common`
 Axes = dict[str, dict[str, Sections]]  # by the name of an axis and a label on it
@@ -65,19 +70,31 @@ def _load(name: str) -> dict[str, Any]:
     names = sorted(file.stem for file in (CHECKOUT / "runs").glob("*.yaml"))
     if name not in names:
         raise FileNotFoundError(f"there is no run file runs/{name}.yaml; RUN=name takes one of {', '.join(names)}")
+    ageclf.check_name("the run file", name)
     try:
-        sections = yaml.safe_load((CHECKOUT / "runs" / f"{name}.yaml").read_bytes()) or {}
-    except yaml.YAMLError as error:
+        sections = yaml.load((CHECKOUT / "runs" / f"{name}.yaml").read_bytes(), _Loader) or {}
+    except (yaml.YAMLError, RecursionError) as error:
         raise ValueError(f"runs/{name}.yaml is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(sections, dict):
-        raise ValueError(f"runs/{name}.yaml: expected sections (common, grid, names of notebooks), got {sections!r}")
+        raise ValueError(f"runs/{name}.yaml: expected sections (common, grid, names of notebooks), got {cut(sections)}")
     return sections
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which no key stands twice: of two sections with one name, the first would be lost."""
+
+    def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        keys = [str(key.value) for key, _ in node.value]
+        if twice := sorted(key for key in keys if keys.count(key) > 1):
+            raise yaml.MarkedYAMLError(problem=f"{twice[0]!r} stands twice", problem_mark=node.start_mark)
+        return node
 
 
 def read_defaults(notebook: Path) -> dict[str, Any]:
     """Return the default of each parameter in the notebook's `parameters` cell. Raises ValueError for a damaged one."""
     try:
-        parameters = papermill.inspect_notebook(notebook)
+        parameters = papermill.inspect_notebook(nbformat.read(notebook, as_version=4))
         return {name: ast.literal_eval(parameter["default"]) for name, parameter in parameters.items()}
     except (ValueError, SyntaxError) as error:
         what = f"its parameters cannot be read ({' '.join(str(error).split())[:100]})"
@@ -89,22 +106,22 @@ def check(where: str, given: dict[str, Any], defaults: dict[str, Any]) -> None:
 
     An int is a float too. Allowed values, and names of earlier versions, stand in notebooks/parameters.yaml.
     """
-    allowed = yaml.safe_load((CHECKOUT / "notebooks" / "parameters.yaml").read_bytes())
+    allowed = _read((CHECKOUT / "notebooks" / "parameters.yaml").read_bytes())
     limits, choices, renamed = allowed["limits"], allowed["choices"], allowed["renamed"]
     for key, value in given.items():
         if renamed.get(key) in defaults:
             raise ValueError(f"{where}: {key!r} is called {renamed[key]!r} now; write that")
         if key not in defaults:
-            nearest = difflib.get_close_matches(str(key), defaults, n=1, cutoff=0)
-            raise ValueError(f"{where}: {key!r} is not known here; the nearest name that is: {nearest[0]!r}")
+            nearest = difflib.get_close_matches(str(key)[:100], defaults, n=1, cutoff=0)
+            raise ValueError(f"{where}: {cut(key)} is not known here; the nearest name that is: {nearest[0]!r}")
         expected = type(defaults[key])
         if type(value) is not expected and (expected, type(value)) != (float, int):
             hint = " (YAML reads 1e-3 as text: write 0.001)" if expected is float else ""
-            raise ValueError(f"{where}: {key} must be of type {expected.__name__}, got {value!r}{hint}")
+            raise ValueError(f"{where}: {key} must be of type {expected.__name__}, got {cut(value)}{hint}")
         if key in limits and not limits[key][0] <= value <= limits[key][1]:
-            raise ValueError(f"{where}: {key} must be from {limits[key][0]:g} to {limits[key][1]:g}, got {value!r}")
+            raise ValueError(f"{where}: {key} must be from {limits[key][0]:g} to {limits[key][1]:g}, got {cut(value)}")
         if value not in choices.get(key, [value]):
-            raise ValueError(f"{where}: {key} must be one of {', '.join(choices[key])}, got {value!r}")
+            raise ValueError(f"{where}: {key} must be one of {', '.join(choices[key])}, got {cut(value)}")
 
 
 def check_sections(where: str, sections: Sections, defaults: Sections) -> None:
@@ -140,11 +157,14 @@ def _read_axes(file: str, grid: dict[str, Any], executed: Sections) -> Axes:
     """Return, for each axis of a grid, the sections of each label."""
     if not grid:
         raise ValueError(f"{file}: grid is empty; give it an axis, such as common.seed: [1, 2]")
+    configurations = math.prod(len(values) for values in grid.values() if isinstance(values, list | dict))
+    if configurations > 1000:
+        raise ValueError(f"{file}: grid has {configurations:,} configurations, at most 1,000 can be run; take some out")
     axes: Axes = {}
     for key, values in grid.items():
         where = f"{file}, grid, {key}"
         if not isinstance(values, list | dict) or not values:
-            raise ValueError(f"{where}: expected a list of values, or labels with sections, got {values!r}")
+            raise ValueError(f"{where}: expected a list of values, or labels with sections, got {cut(values)}")
         section, _, parameter = str(key).partition(".")
         if isinstance(values, list):
             levels = {v if isinstance(v, str) else json.dumps(v): {section: {parameter: v}} for v in values}
@@ -152,7 +172,7 @@ def _read_axes(file: str, grid: dict[str, Any], executed: Sections) -> Axes:
             levels = {str(label): sections for label, sections in values.items()}
         for label, sections in levels.items():
             if not isinstance(sections, dict):
-                raise ValueError(f"{where}: {label} must hold sections as a run file does, got {sections!r}")
+                raise ValueError(f"{where}: {label} must hold sections as a run file does, got {cut(sections)}")
             check(where, sections, executed | {"common": {}})
             check_sections(where, sections, executed)
             for same in (name for values in sections.values() for name in values if name in SAME):
@@ -172,7 +192,8 @@ def _configurations(run: str, sections: Sections, axes: Axes, executed: Sections
     configurations, seen, where = {}, {}, f"runs/{run}.yaml, grid"
     for labels in itertools.product(*axes.values()):
         levels = dict(zip(axes, labels, strict=True))
-        name = re.sub(r"[^\w.+-]+", "-", "_".join(f"{axis}-{label}" for axis, label in levels.items()))
+        name = "_".join(f"{axis}-{label}" for axis, label in levels.items())
+        ageclf.check_name(f"{where}: the configuration", name)
         if name in configurations:
             raise ValueError(f"{where}: two configurations have the name {name!r}; change a label")
         parts = [sections, *(axes[axis][label] for axis, label in levels.items())]

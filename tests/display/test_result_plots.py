@@ -1,5 +1,7 @@
 """Figures of training, measures and comparisons show their numbers, with intervals, and leave out what is undefined."""
 
+import warnings
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -52,7 +54,15 @@ def test_training_curves_plot_the_history_by_epoch():
     assert lines["validation"].get_xydata().tolist() == [[1, 30], [2, 50]]
     assert lines["train"].get_linestyle() != lines["validation"].get_linestyle()
     assert loss.lines[0].get_ydata().tolist() == [2.1, 1.5]
-    assert rate.get_yscale() == "log"
+    assert rate.lines[0].get_ydata().tolist() == [1e-3, 1e-4]
+
+
+def test_a_single_epoch_that_ends_with_a_learning_rate_of_zero_is_plotted_without_a_warning():
+    history = pd.DataFrame({"loss": [2.0], "val_loss": [2.1], "accuracy": [0.2], "val_accuracy": [0.3]}, index=[1])
+    with warnings.catch_warnings(action="error"):
+        figure = result_plots.training_curves(history.assign(learning_rate=0.0))
+        figure.canvas.draw()
+    assert [ax.get_yscale() for ax in figure.axes] == ["linear"] * 3
 
 
 def test_reliability_shows_bins_with_faces_enough():

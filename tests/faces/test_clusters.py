@@ -15,6 +15,7 @@ from ageclf.faces.clusters import (
     in_training,
     near_duplicate_pairs,
     split_by_row,
+    split_warnings,
 )
 from ageclf.faces.sample import synthesize_sample
 
@@ -167,3 +168,26 @@ def test_near_duplicates_in_training_are_mirrored_and_exact_copies():
     clusters = cluster_near_duplicates(np.stack([face, face[:, ::-1], other, other, alone, face]))
     parts = np.array(["test", "train", "test", "val", "test", "val"], dtype=object)
     assert in_training(clusters, parts).tolist() == [True, False, False, False, False, True]
+
+
+NAMES = ["0-5", "6-18"]
+
+
+@pytest.mark.parametrize(
+    ("clusters", "parts", "groups", "expected"),
+    [
+        (np.arange(100), ["train"] * 70 + ["val"] * 15 + ["test"] * 15, [0, 1] * 50, []),
+        (np.arange(3), ["train", "val", "test"], [0, 1, 0], []),
+        (
+            np.maximum(np.arange(100) - 30, 0),
+            ["train"] * 70 + ["val"] * 30,
+            [0, 1] * 50,
+            ["31 faces are near-duplicates of each other: look at a few"],
+        ),
+        (np.arange(100), ["train"] * 95 + ["test"] * 5, [0, 1] * 50, ["95% of the faces are in the part train"]),
+        (np.arange(100), ["train"] * 70 + ["val"] * 30, [1] * 100, ["no face is in the group 0-5"]),
+    ],
+    ids=["as usual", "three faces", "a giant cluster", "nearly all in one part", "a group without faces"],
+)
+def test_a_split_that_can_hardly_be_meant_is_warned_of(clusters, parts, groups, expected):
+    assert split_warnings(clusters, np.array(parts, dtype=object), np.array(groups), NAMES) == expected

@@ -3,9 +3,12 @@
 import bz2
 import csv
 import gzip
+import json
 import lzma
+import tarfile
 import tracemalloc
 import zipfile
+from hashlib import sha256
 
 import numpy as np
 import pandas as pd
@@ -25,7 +28,7 @@ def path(tmp_path):
 
 
 def read(path):
-    return collected(read_csv(path))
+    return collected(read_csv(path, sha256()))
 
 
 def assert_the_three_faces(path):
@@ -47,7 +50,7 @@ def test_pictures_and_columns_arrive_unchanged(path):
 
 
 def test_a_path_may_be_text(path):
-    assert len(list(read_csv(str(write_csv(path))))) == 3
+    assert len(list(read_csv(str(write_csv(path)), sha256()))) == 3
 
 
 def test_every_grey_value_is_read_as_itself_in_every_place(path):
@@ -67,11 +70,6 @@ def test_neighbours_do_not_run_together(path):
     values = np.arange(48 * 48) % 3  # any two of them would be a grey value, too
     write_csv(path, {(row, "pixels"): " ".join(map(str, values)) for row in range(3)})
     np.testing.assert_array_equal(read(path)[0].reshape(3, -1), [values] * 3)
-
-
-def test_an_ordinary_file_is_read_the_fast_way(path, monkeypatch):
-    monkeypatch.setattr(csv_table, "GREY_VALUES", None)
-    assert_the_three_faces(write_csv(path))
 
 
 def test_a_long_file_keeps_its_order(path):
@@ -125,6 +123,76 @@ def test_cells_in_quotes_may_hold_commas_quotes_and_line_ends(path):
     cells = {(row, "img_name"): name for row, name in enumerate(names)}
     write_csv(path, cells | {(row, "pixels"): text for row, text in enumerate(in_lines)}, quoting=csv.QUOTE_ALL)
     assert assert_the_three_faces(path)["img_name"].tolist() == names
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t", ",", "|"])
+@pytest.mark.parametrize("quoting", [csv.QUOTE_MINIMAL, csv.QUOTE_ALL])
+def test_any_of_the_usual_delimiters_is_recognised(path, delimiter, quoting):
+    table = assert_the_three_faces(write_csv(path, sep=delimiter, quoting=quoting))
+    assert table["img_name"].tolist() == ["a.jpg", "NA", "a,b.jpg"]
+
+
+@pytest.mark.parametrize("change", [str.upper, str.title, lambda header: f"\n\n{header}"])
+def test_the_header_may_be_in_capitals_and_below_blank_lines(path, change):
+    header, rest = write_csv(path).read_text().split("\n", 1)
+    path.write_text(f"{change(header)}\n{rest}")
+    assert assert_the_three_faces(path)["ethnicity"].tolist() == [0, 4, 2]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "latin-1", "cp1252"])
+@pytest.mark.parametrize("delimiter", [",", "\t"])
+def test_other_encodings_are_read(path, encoding, delimiter):
+    table = assert_the_three_faces(write_csv(path, {(0, "img_name"): "Müße.jpg"}, encoding=encoding, sep=delimiter))
+    assert table["img_name"][0] == "Müße.jpg"
+
+
+def as_numpy_prints(image):
+    with np.printoptions(threshold=10_000):
+        return str(image)
+
+
+@pytest.mark.parametrize(
+    "write", [as_numpy_prints, lambda image: str(image.ravel().tolist()), lambda image: json.dumps(image.tolist())]
+)
+def test_pixels_may_be_lists_as_numpy_or_json_write_them(path, write):
+    assert_the_three_faces(write_csv(path, {(row, "pixels"): write(image) for row, image in enumerate(IMAGES)}))
+
+
+def test_a_list_that_numpy_shortened_is_named(path):
+    bad = read(write_csv(path, {(1, "pixels"): str(IMAGES[1].ravel())}))[2]
+    assert bad[1][1].startswith("found '...' as number 4 in line 3")
+
+
+@pytest.mark.parametrize(
+    "pixels", [lambda image: " ".join(map(str, image.ravel())), lambda image: image.ravel().tolist(), np.ndarray.tolist]
+)
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, lambda content: zipped({"faces.parquet": content})])
+def test_parquet_is_read_whether_pixels_are_text_or_lists(path, pixels, pack):
+    table = rows().assign(pixels=[pixels(image) for image in IMAGES]).astype({"age": int, "gender": float})
+    path.write_bytes(pack(table.rename(columns=str.upper).to_parquet()))
+    assert assert_the_three_faces(path)["gender"].tolist() == [0, 1, 1]
+
+
+def test_a_bad_row_of_a_parquet_file_is_named_by_its_number(path):
+    rows().assign(age=[1, None, 200]).to_parquet(path)
+    assert read(path)[2] == {
+        1: ("age", "found '' in row 1, expected whole numbers 0–120"),
+        2: ("age", "found '200.0' in row 2, expected whole numbers 0–120"),
+    }
+    path.write_bytes(path.read_bytes()[:-300])
+    with pytest.raises(ValueError, match="not a whole CSV or Parquet file"):
+        read(path)
+
+
+@pytest.mark.parametrize("pack", ["w", "w:gz", "w:xz"])
+def test_a_tar_archive_is_named_with_what_to_type(path, pack):
+    write_csv(path)
+    with tarfile.open(path.with_name("faces.tar"), pack) as archive:
+        archive.add(path, "age_gender.csv")
+    with pytest.raises(
+        ValueError, match=r"faces\.tar: a tar archive; unpack it \(tar -xf faces\.tar\), and give what was"
+    ):
+        read(path.with_name("faces.tar"))
 
 
 def test_optional_columns_are_none_where_the_file_lacks_them(path):
@@ -224,16 +292,15 @@ def test_a_bad_row_is_named_by_the_line_that_an_editor_shows(path):
         (HEADER.encode(), "no row below the header"),
         (b"a,b\n1,2\n", "column 'age' is missing from the header ['a', 'b']"),
         (b"age,img_name\n25,a.jpg\n", "column 'pixels' is missing from the header ['age', 'img_name']"),
-        (b"age;pixels\n25;1 2\n", "column 'age' is missing from the header ['age;pixels']"),
         (b"age,age,pixels\n25,26,1 2\n", "column 'age' is repeated in the header ['age', 'age', 'pixels']"),
-        (b"\x89PNG\r\n\x1a\n\0\xff", "'utf-8' codec can't decode byte 0x89"),
-        ("age,pixels\n".encode("utf-16"), "'utf-8' codec can't decode byte 0xff"),
-        (b"%PDF-1.7\n", "column 'age' is missing from the header ['%PDF-1.7']"),
-        (b'age,pixels\n25,1\n\n26,"1,2', "line 4: unexpected end of data"),
-        (b'age,pixels\n25,"1"2"\n', "line 2: ',' expected after '\"'"),
+        (b"\x89PNG\r\n\x1a\n\0\xff", "column 'age' is missing from the header ['\\x89png']"),
+        ("age,pixels\n".encode("utf-16"), "no row below the header"),
+        (b"%PDF-1.7\n", "column 'age' is missing from the header ['%pdf-1.7']"),
+        (b'age,pixels\n25,1\n\n26,"1,2', "after line 2: unexpected end of data"),
+        (b'age,pixels\n25,"1"2"\n', "after line 1: ',' expected after '\"'"),
     ],
     ids=[
-        *("empty", "blank", "header only", "other columns", "no pixels", "semicolons", "a column twice"),
+        *("empty", "blank", "header only", "other columns", "no pixels", "a column twice"),
         *("a picture", "UTF-16", "a PDF", "open quote", "odd quote"),
     ],
 )
@@ -242,17 +309,18 @@ def test_what_is_no_csv_of_faces_is_refused_with_reason_and_remedy(path, content
     with pytest.raises(ValueError, match="not a whole CSV") as info:
         read(path)
     remedy = "get the file again, or see data/README.md for its columns"
-    assert str(info.value) == f"{path}: not a whole CSV file with columns age and pixels ({what}); {remedy}"
+    assert str(info.value) == f"{path}: not a whole CSV or Parquet file with columns age and pixels ({what}); {remedy}"
     assert info.value.__cause__ is None
     assert info.value.__suppress_context__
 
 
 def test_an_error_without_a_text_is_named(path, monkeypatch):
-    def fail(path):
+    def fail(path, content):
         raise MemoryError
 
+    write_csv(path)
     monkeypatch.setattr(csv_table, "open_unpacked", fail)
-    with pytest.raises(ValueError, match=r"not a whole CSV file .*\(MemoryError\)"):
+    with pytest.raises(ValueError, match=r"not a whole CSV or Parquet file .*\(MemoryError\)"):
         read(path)
 
 
@@ -281,8 +349,8 @@ def test_lines_and_characters_without_end_are_refused(path, monkeypatch, limit):
 
 
 def test_a_row_in_quotes_without_end_is_refused(path):
-    path.write_text("age,pixels\n" + '"\n",' * 200)
-    with pytest.raises(ValueError, match="line 2: unexpected end of data"):
+    path.write_text('age,pixels\n25,"' + "1 2 3\n" * 30_000)
+    with pytest.raises(ValueError, match=r"after line 1: field larger than field limit"):
         read(path)
 
 
@@ -312,7 +380,7 @@ def archive(tmp_path):
 
 
 def unpacked(path):
-    with open_unpacked(str(path)) as file:
+    with open_unpacked(path, path.read_bytes()) as file:
         return file.read()
 
 
@@ -336,25 +404,21 @@ def test_litter_beside_the_csv_file_in_a_zip_is_ignored(archive):
         ({}, r"no CSV file in the zip \[\]; unpack it"),
         (
             {"1_1_1_a.jpg": b"", "__MACOSX/._a.csv": b""},
-            r"no CSV file in the zip \['1_1_1_a.jpg', '__MACOSX/._a.csv'\]",
+            r"no CSV file in the zip \['1_1_1_a.jpg'\]",
         ),
         ({"a.csv": TEXT, "x/b.CSV": TEXT}, r"2 CSV files in the zip \['a.csv', 'x/b.CSV'\]; .*give the CSV file"),
     ],
 )
 def test_a_zip_without_one_csv_file_is_refused_with_what_it_holds(archive, entries, what):
     with pytest.raises(ValueError, match=rf"faces\.zip: {what}"):
-        open_unpacked(archive(entries))
+        unpacked(archive(entries))
 
 
-@pytest.mark.parametrize(
-    "name", ["/a.csv", "../a.csv", "x/../../a.csv", "..\\a.csv", "C:\\a.csv", "C:a.csv", "\\\\pc\\x"]
-)
-def test_a_zip_with_an_entry_that_points_outside_is_refused(archive, name):
-    with pytest.raises(
-        ValueError, match=r"faces\.zip: entry '.*' points outside the zip; get it from a source"
-    ) as info:
-        open_unpacked(archive({"faces.csv": TEXT, name: b"?"}))
-    assert repr(name) in str(info.value)
+@pytest.mark.parametrize("name", ["/a.csv", "../a.csv", "x/../../a.csv", "C:\\a.csv", "\\\\pc\\x.csv"])
+def test_an_entry_that_points_outside_the_zip_is_read_and_written_nowhere(archive, tmp_path, name):
+    path = archive({name: TEXT})
+    assert unpacked(path) == TEXT
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_names_with_dots_point_nowhere(archive):
@@ -368,7 +432,7 @@ def test_an_encrypted_zip_is_refused(archive):
         content[content.index(header) + flags] |= 1
     path.write_bytes(content)
     with pytest.raises(ValueError, match="encrypted") as info:
-        list(read_csv(path))
+        list(read_csv(path, sha256()))
     assert str(info.value) == f"{path}: 'faces.csv' is encrypted; unpack it, and give the CSV file"
 
 
@@ -377,7 +441,7 @@ def test_a_damaged_zip_is_not_quoted_at_length(archive):
     path = archive({})
     path.write_bytes(zipped({"faces.csv": b"1" * 100_000}, zipfile.ZIP_STORED).replace(b"\x09\0", b"\x60\xea", 1))
     with pytest.raises(ValueError, match=r"\(File name in directory 'faces.csv' and header b'") as info:
-        list(read_csv(path))
+        list(read_csv(path, sha256()))
     assert len(str(info.value)) < 500
 
 
@@ -388,8 +452,8 @@ def test_a_compressed_file_that_is_cut_off_anywhere_is_refused(tmp_path, kind):
     whole = pack[kind](text)
     for length in [*range(30), *range(30, len(whole), 293), *range(len(whole) - 30, len(whole))]:
         (tmp_path / "faces.csv").write_bytes(whole[:length])
-        with pytest.raises(ValueError, match=r"faces\.csv: not a whole CSV file.*get the file again"):
-            list(read_csv(tmp_path / "faces.csv"))
+        with pytest.raises(ValueError, match=r"faces\.csv: not a whole CSV or Parquet file.*get the file again"):
+            list(read_csv(tmp_path / "faces.csv", sha256()))
 
 
 @pytest.mark.parametrize("kind", ["gzip", "xz", "bz2", "zip"])
@@ -397,5 +461,5 @@ def test_a_compressed_file_with_a_wrong_bit_is_refused(tmp_path, kind):
     content = bytearray(PACKED[kind])
     content[content.index(b"age_gender.csv") + 20 if kind == "zip" else len(content) // 2] ^= 4
     (tmp_path / "faces.csv").write_bytes(content)
-    with pytest.raises(ValueError, match=r"faces\.csv: not a whole CSV file"):
-        list(read_csv(tmp_path / "faces.csv"))
+    with pytest.raises(ValueError, match=r"faces\.csv: not a whole CSV or Parquet file"):
+        list(read_csv(tmp_path / "faces.csv", sha256()))

@@ -1,5 +1,7 @@
 """Photos are read upright, and faces cropped as in UTKFace; photos without a face are reported, others still read."""
 
+import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -42,7 +44,7 @@ def test_a_photo_is_seen_upright_whatever_its_orientation(astronaut, tmp_path, o
     exif, way = Image.Exif(), BACK[orientation]
     exif[0x0112] = orientation
     (astronaut if way is None else astronaut.transpose(way)).save(tmp_path / "a.png", exif=exif)
-    np.testing.assert_array_equal(photos.read_photo(str(tmp_path / "a.png")), np.asarray(astronaut))
+    np.testing.assert_array_equal(photos.read_photo(str(tmp_path / "a.png"))[0], np.asarray(astronaut))
 
 
 @pytest.mark.parametrize("ending", ["jpg", "JPEG", "png", "webp", "heic"])
@@ -50,22 +52,22 @@ def test_every_format_is_read(astronaut, tmp_path, ending):
     path = tmp_path / f"ein Foto.{ending}"
     astronaut.save(path)
     assert photos.list_photos([str(tmp_path)]) == [path]
-    difference = np.abs(photos.read_photo(path).astype(int) - np.asarray(astronaut))
+    difference = np.abs(photos.read_photo(path)[0].astype(int) - np.asarray(astronaut))
     assert difference.mean() < 4
 
 
 def test_other_kinds_of_colour_are_read(astronaut, tmp_path):
     grey = np.asarray(astronaut.convert("L"))
     Image.fromarray(grey.astype(np.uint16) * 257).save(tmp_path / "sixteen.png")
-    np.testing.assert_array_equal(photos.read_photo(tmp_path / "sixteen.png")[..., 0], grey)
+    np.testing.assert_array_equal(photos.read_photo(tmp_path / "sixteen.png")[0][..., 0], grey)
     astronaut.convert("CMYK").save(tmp_path / "cmyk.jpg", quality=95)
-    assert np.abs(photos.read_photo(tmp_path / "cmyk.jpg").astype(int) - np.asarray(astronaut)).mean() < 8
+    assert np.abs(photos.read_photo(tmp_path / "cmyk.jpg")[0].astype(int) - np.asarray(astronaut)).mean() < 8
     astronaut.quantize(64).save(tmp_path / "palette.png", transparency=0)
-    assert photos.read_photo(tmp_path / "palette.png").shape == (512, 512, 3)
+    assert photos.read_photo(tmp_path / "palette.png")[0].shape == (512, 512, 3)
     clear = astronaut.convert("RGBA")
     clear.putalpha(0)
     clear.save(tmp_path / "clear.png")
-    assert photos.read_photo(tmp_path / "clear.png").min() == 255, "white, as on paper"
+    assert photos.read_photo(tmp_path / "clear.png")[0].min() == 255, "white, as on paper"
 
 
 def write_odd_files(folder: Path, astronaut: Image.Image) -> dict[str, str]:
@@ -78,7 +80,7 @@ def write_odd_files(folder: Path, astronaut: Image.Image) -> dict[str, str]:
     (folder / "text.jpg").write_text("no picture")
     animated(astronaut, folder / "moving.gif")
     animated(astronaut, folder / "moving.webp")
-    Image.new("1", (10_000, 7_000)).save(folder / "seventy.png")
+    Image.new("1", (10_000, 9_000)).save(folder / "ninety.png")
     Image.new("1", (18_000, 10_000)).save(folder / "bomb.png")  # more than twice what Pillow itself warns of
     Image.new("RGB", (300, 200), (20, 120, 30)).save(folder / "green.png")
     (folder / "dangling.png").symlink_to("nowhere.png")
@@ -86,7 +88,7 @@ def write_odd_files(folder: Path, astronaut: Image.Image) -> dict[str, str]:
     chatty.add_text("comment", "x" * 2_000_000, zip=True)  # which Pillow refuses with a ValueError of its own
     astronaut.save(folder / "chatty.png", pnginfo=chatty)
     return {
-        "bomb.png": "more than 64 million pixels; make it smaller first",
+        "bomb.png": "more than 89,478,485 pixels; make it smaller first",
         "chatty.png": "cut short or damaged (Decompressed data too large",
         "cut.jpg": "cut short or damaged",
         "dangling.png": "there is no such file",
@@ -94,7 +96,7 @@ def write_odd_files(folder: Path, astronaut: Image.Image) -> dict[str, str]:
         "green.png": "no face found",
         "moving.gif": "GIF with 2 pictures; save the one you mean",
         "moving.webp": "WEBP with 2 pictures",
-        "seventy.png": "10,000×7,000 pixels, more than 64 million pixels",
+        "ninety.png": "more than 89,478,485 pixels",
         "text.jpg": "not a picture that can be read",
     }
 
@@ -112,7 +114,7 @@ def test_each_odd_file_is_reported_with_its_reason_and_the_rest_is_read(astronau
 def test_heic_is_read_by_its_plugin_and_without_it_the_error_says_what_to_install(astronaut, tmp_path):
     """In processes of their own: whatever else is imported here may register the plugin with Pillow."""
     astronaut.save(tmp_path / "a.heic")
-    code = "from ageclf.faces import photos; print(photos.read_photo(sys.argv[1]).shape)"
+    code = "from ageclf.faces import photos; print(photos.read_photo(sys.argv[1])[0].shape)"
     with_plugin, without = (
         subprocess.run([sys.executable, "-c", start + code, tmp_path / "a.heic"], capture_output=True, text=True)
         for start in ("import sys; ", "import sys; sys.modules['pillow_heif'] = None; ")
@@ -131,6 +133,121 @@ def test_a_folder_gives_its_pictures_by_name_and_each_once(astronaut, tmp_path):
     assert photos.list_photos([tmp_path / "folder.jpg"]) == [tmp_path / "folder.jpg"]
     with pytest.raises(ValueError, match="no photo lies in this folder"):
         photos.read_photo(tmp_path / "folder.jpg")
+
+
+def test_a_file_of_another_format_is_not_read_whatever_its_name(astronaut, tmp_path):
+    """An EPS would go to Ghostscript."""
+    for ending in ("eps", "tiff", "bmp", "ppm"):
+        astronaut.save(tmp_path / f"a.{ending}")
+        (tmp_path / f"a.{ending}").rename(tmp_path / f"{ending}.jpg")
+    _, _, problems = photos.read_faces(photos.list_photos([tmp_path]))
+    assert (
+        problems["reason"].tolist()
+        == ["not a picture that can be read; photos are JPEG, PNG, WebP or HEIC; save it as one of them"] * 4
+    )
+
+
+def test_a_gif_with_one_picture_is_read(astronaut, tmp_path):
+    astronaut.save(tmp_path / "a.gif")
+    assert photos.read_photo(tmp_path / "a.gif")[0].shape == (512, 512, 3)
+
+
+NO_FILES = {
+    "pipe.jpg": os.mkfifo,
+    "device.jpg": lambda path: path.symlink_to("/dev/zero"),
+    "socket.jpg": lambda path: socket.socket(socket.AF_UNIX).bind(str(path)),
+}
+EXIF = {  # damaged in ways that Pillow finds only when it is read
+    "no header": b"Exif\0\0XXXX" + bytes(40),
+    "cut off": b"Exif\0\0II*\0\x08\0\0\0\xff\xff\x12\x01",
+    "outside": b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\x7f\xff\xff\xff\xff\xff\xff\xf0\0\0\0\0",
+}
+
+
+def test_whatever_is_wrong_with_one_photo_costs_no_other(astronaut, tmp_path, monkeypatch):
+    astronaut.save(tmp_path / "a.png")
+    (tmp_path / os.fsdecode(b"Gr\xfc\xdfe.png")).write_bytes((tmp_path / "a.png").read_bytes())
+    (tmp_path / "\x1b[31mred\x1b]0;title\x07.png").write_bytes((tmp_path / "a.png").read_bytes())
+    (tmp_path / "\x1b[2Jempty.png").touch()
+    for size in ((2400, 1), (1, 2400), (1, 1)):
+        Image.new("L", size).save(tmp_path / "line{}x{}.png".format(*size))
+    for name, make in NO_FILES.items():
+        make(tmp_path / name)
+    listed = photos.list_photos([tmp_path, "x" * 300, tmp_path / "a.png/b.png"])
+    table, crops, problems = photos.read_faces(listed)
+    names = [r"\x1b[31mred\x1b]0;title\x07.png", r"Gr\udcfc\udcdfe.png", "a.png"]
+    assert sorted(Path(photo).name for photo in table["photo"]) == sorted(names)
+    assert len(crops) == 3
+    reasons = {Path(photo).name[:9]: reason for photo, reason in problems.itertuples(index=False)}
+    assert len(reasons) == 9
+    assert {reasons[name] for name in ("line2400x", "line1x240", "line1x1.p")} == {
+        "no face found; it must be seen from the front, upright, and not too small"
+    }
+    assert {reasons[name[:9]] for name in NO_FILES} == {"this is no regular file; look at its name"}
+    assert reasons["b.png"] == "there is no such file; look at its name"
+    assert "File name too long" in reasons["x" * 9]
+    assert all(text.isprintable() for text in problems.to_numpy().ravel())
+    table.to_csv(tmp_path / "photos.csv", index=False)
+
+
+def test_what_fails_after_reading_is_the_photos_line_too(astronaut, tmp_path, monkeypatch):
+    for name in ("a.png", "b.png"):
+        astronaut.save(tmp_path / name)
+    crop, calls = photos.crop_face, []
+
+    def fail_once(photo, box):
+        calls.append(box)
+        if len(calls) == 1:
+            raise MemoryError("Unable to allocate\n9 GB")
+        return crop(photo, box)
+
+    monkeypatch.setattr(photos, "crop_face", fail_once)
+    table, crops, problems = photos.read_faces(photos.list_photos([tmp_path]))
+    assert [Path(photo).name for photo in table["photo"]] == ["b.png"]
+    assert len(crops) == 1
+    assert problems["reason"].tolist() == ["MemoryError: Unable to allocate 9 GB; leave this photo out"]
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("damage", EXIF)
+@pytest.mark.parametrize("ending", ["jpg", "png", "webp"])
+def test_damaged_exif_leaves_the_photo_as_it_lies(astronaut, tmp_path, damage, ending):
+    path = tmp_path / f"a.{ending}"
+    astronaut.save(path, exif=EXIF[damage])
+    photo, reduced = photos.read_photo(path)
+    assert np.abs(photo.astype(int) - np.asarray(astronaut)).mean() < 4
+    assert reduced == 1
+
+
+@pytest.mark.parametrize(("missing", "read"), [(1, True), (2, True), (3, False), (20, False), (5000, False)])
+def test_a_jpeg_that_lacks_only_its_end_is_read(astronaut, tmp_path, missing, read):
+    path = tmp_path / "a.jpg"
+    astronaut.save(path)
+    whole = photos.read_photo(path)[0]
+    path.write_bytes(path.read_bytes()[:-missing])
+    if read:
+        np.testing.assert_array_equal(photos.read_photo(path)[0], whole)
+    else:
+        with pytest.raises(ValueError, match="cut short or damaged"):
+            photos.read_photo(path)
+
+
+@pytest.mark.parametrize(("ending", "mode"), [("jpg", "RGB"), ("png", "P"), ("png", "I;16")])
+def test_a_large_photo_is_made_smaller_and_its_boxes_are_those_of_the_file(astronaut, tmp_path, ending, mode):
+    grey = astronaut.convert("L")
+    picture = Image.new("L", (5000, 4500))
+    picture.paste(grey.resize((2500, 2500)), (2000, 1500))
+    if mode == "I;16":
+        picture = Image.fromarray(np.asarray(picture).astype(np.uint16) * 257)
+    path = tmp_path / f"a.{ending}"
+    (picture if mode == "I;16" else picture.convert(mode)).save(path)
+    photo, reduced = photos.read_photo(path)
+    assert photo.shape == (3600, 4000, 3)
+    assert reduced == 1.25
+    ((_, _, left, top, width, _),) = photos.read_faces([path])[0].itertuples(index=False)
+    assert 2000 < left < 2000 + 200 * 5
+    assert left + width > 2000 + 246 * 4.88
+    assert 1500 < top < 1500 + 100 * 5
 
 
 # Faces
@@ -186,7 +303,7 @@ def test_all_faces_of_all_photos_are_numbered_and_cropped(astronaut, tmp_path):
     assert table.groupby("photo").size().tolist() == [4, 6, 8]
     assert table["face"].tolist() == [*range(1, 5), *range(1, 7), *range(1, 9)]
     assert crops.shape == (18, 48, 48)
-    last = photos.read_photo(tmp_path / "2.png")
+    last = photos.read_photo(tmp_path / "2.png")[0]
     np.testing.assert_array_equal(crops[-1], photos.crop_face(last, table.iloc[-1][list(photos.BOX)].to_numpy(int)))
 
 

@@ -4,6 +4,7 @@ import bz2
 import csv
 import gzip
 import lzma
+import os
 import re
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
@@ -87,7 +88,7 @@ def test_selected_faces_keep_pictures_and_table_together(write):
 def test_the_source_names_file_and_content(write):
     path = write()
     content = sha256(path.read_bytes()).hexdigest()
-    assert load_faces(path).source == {"name": "faces.csv", "sha256": content, "synthetic": False}
+    assert load_faces(path).source == {"name": "faces.csv", "sha256": content, "synthetic": False, "warnings": []}
 
 
 def test_a_path_may_be_text(write, folder):
@@ -178,7 +179,7 @@ def test_a_file_without_a_good_row_is_refused(tmp_path, on_bad_rows, cached):
 def test_a_broken_file_is_refused_either_way(write, on_bad_rows):
     path = write()
     path.write_bytes(gzip.compress(path.read_bytes())[:3000])
-    with pytest.raises(ValueError, match=r"faces\.csv: not a whole CSV file .*; get the file again"):
+    with pytest.raises(ValueError, match=r"faces\.csv: not a whole CSV or Parquet file .*; get the file again"):
         load_faces(path, on_bad_rows=on_bad_rows)
 
 
@@ -289,7 +290,7 @@ def test_loads_at_the_same_time_do_not_disturb_each_other(write, cache):
     with ThreadPoolExecutor(8) as pool:
         for faces in pool.map(load_faces, [path] * 32):
             np.testing.assert_array_equal(faces.images, IMAGES)
-    assert [file.suffix for file in cache.iterdir()] == [".npz"]
+    assert [file.suffix for file in cache.iterdir()] == [".parquet"]
 
 
 def test_the_sample_is_marked_as_synthetic():
@@ -316,19 +317,86 @@ def test_a_description_says_how_many_faces_there_are_and_how_many_rows_were_left
 def test_auto_is_the_environment_then_the_data_folder_then_the_sample(tmp_path, monkeypatch):
     assert find_source() == "sample"
     (tmp_path / "data").mkdir()
-    for name in ("README.md", "age_gender.csv.part"):
+    for name in ("README.md", ".gitignore", ".gitkeep"):
         (tmp_path / "data" / name).touch()
         assert find_source("auto") == "sample"
-    for ending in ("zip", "csv.zip", "csv.xz", "csv.bz2", "csv.gz", "csv"):  # each beats those before it
-        (tmp_path / "data" / f"age_gender.{ending}").touch()
-        assert find_source("auto") == tmp_path / "data" / f"age_gender.{ending}"
+    (tmp_path / "data" / "any.csv").touch()
+    assert find_source("auto") == tmp_path / "data" / "any.csv"
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "other.csv").touch()
     monkeypatch.setenv("AGECLF_DATA", "other.csv")
     assert find_source("auto") == tmp_path / "other.csv"
-    monkeypatch.setenv("AGECLF_DATA", "data")
-    assert find_source("auto") == tmp_path / "data"
     monkeypatch.setenv("AGECLF_DATA", "sample")
     assert find_source("auto") == "sample"
+
+
+AS_TABLES = ["age_gender.csv", "Age_Gender.CSV", "archive.zip", "age_gender.csv.gz", "x.tsv", "x.parquet", "a/b/x.csv"]
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        *(([name], name) for name in AS_TABLES),
+        (["UTKFace/1_0_0_a.jpg"], "UTKFace"),
+        (["UTKFace/part1/1_0_0_a.jpg", "UTKFace/part2/1_0_0_b.jpg"], "UTKFace"),
+        (["1_0_0_a.jpg", "licence.txt"], "."),
+        (["faces.csv", "licence.txt"], "faces.csv"),
+    ],
+)
+def test_whatever_can_be_read_as_faces_is_taken_from_the_data_folder(tmp_path, files, expected):
+    for name in ["README.md", *files]:
+        path = tmp_path / "data" / name
+        path.parent.mkdir(exist_ok=True, parents=True)
+        path.touch()
+    assert find_source("auto") == tmp_path / "data" / expected
+    assert find_source(find_source("auto")) == find_source("auto")
+
+
+@pytest.mark.parametrize(
+    "files", [["archive.zip", "age_gender.csv"], ["UTKFace/1_0_0_a.jpg", "faces.csv"], ["a.csv", "b/c.csv", "d.csv"]]
+)
+def test_of_several_none_is_taken_and_all_are_named(tmp_path, files):
+    for name in files:
+        (tmp_path / "data" / name).parent.mkdir(exist_ok=True, parents=True)
+        (tmp_path / "data" / name).touch()
+    with pytest.raises(ValueError, match=" can be read as faces; give the path of what you mean") as info:
+        find_source("auto")
+    for name in {name.split("/1_0")[0] for name in files} - {"b/c.csv"}:  # deeper than the others
+        assert str(tmp_path / "data" / name) in str(info.value)
+
+
+@pytest.mark.parametrize("name", ["faces.rar", "age_gender.xlsx", "age_gender.csv.part", "UTKFace/notes.txt"])
+def test_what_cannot_be_read_in_the_data_folder_does_not_give_way_to_the_sample(tmp_path, name):
+    (tmp_path / "data" / name).parent.mkdir(parents=True)
+    (tmp_path / "data" / name).touch()
+    with pytest.raises(ValueError, match=r"/data: nothing in this folder can be read as faces; .* or 'sample'$"):
+        find_source("auto")
+
+
+def test_a_folder_with_the_file_of_faces_stands_for_it_and_pictures_in_a_named_folder_come_first(tmp_path):
+    (tmp_path / "kaggle" / "deep").mkdir(parents=True)
+    path = write_csv(tmp_path / "kaggle" / "deep" / "faces.csv")
+    assert find_source(tmp_path / "kaggle") == path
+    assert load_faces(tmp_path / "kaggle").source["name"] == "faces.csv"
+    (tmp_path / "kaggle" / "1_0_0_a.jpg").touch()
+    assert find_source(tmp_path / "kaggle") == tmp_path / "kaggle"
+
+
+def test_a_path_is_looked_for_in_the_working_directory_then_in_the_project(tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(FileNotFoundError, match=rf"^{tmp_path}/here/mix\.csv or {tmp_path}/mix\.csv: no such file"):
+        find_source("mix.csv")
+    for folder in (tmp_path, tmp_path / "here"):
+        (folder / "mix.csv").touch()
+        assert find_source("mix.csv") == folder / "mix.csv"
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero"), lambda path: path.mkdir()])
+def test_what_is_no_regular_file_is_never_waited_for(tmp_path, make):
+    make(tmp_path / "faces.csv")
+    with pytest.raises((FileNotFoundError, ValueError), match=r"faces\.csv: no"):
+        load_faces(tmp_path / "faces.csv")
 
 
 def test_an_explicit_source_beats_the_environment(tmp_path, monkeypatch):
@@ -339,6 +407,98 @@ def test_an_explicit_source_beats_the_environment(tmp_path, monkeypatch):
     assert find_source("sample") == "sample"
     with pytest.raises(FileNotFoundError, match="theirs"):
         find_source("auto")
+
+
+@pytest.mark.parametrize("how", ["written over", "put in its place"])
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_what_was_read_is_stored_under_its_own_hash_when_the_source_changes_meanwhile(
+    write, folder, tmp_path, monkeypatch, kind, how
+):
+    """The other faces come after the file was looked for in the cache, and before it is read."""
+    path = write() if kind == "file" else folder
+    reader = f"read_{'csv' if kind == 'file' else 'folder'}"
+    changed = path if kind == "file" else folder / "3_1_2_a.png"
+    old = changed.read_bytes()
+    new = old.replace(b"\n25,", b"\n26,") if kind == "file" else (folder / "1_1_4_a.png").read_bytes()
+
+    def put(content):
+        target = changed if how == "written over" else tmp_path / "other"
+        target.write_bytes(content)
+        target.replace(changed)
+
+    read = getattr(reading, reader)
+
+    def read_after_a_change(*arguments):
+        put(new)
+        yield from read(*arguments)
+        put(old)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(reading, reader, read_after_a_change)
+        during = load_faces(path)
+    after = load_faces(path)
+    put(new)
+    again = load_faces(path)
+    assert during.source == again.source != after.source
+    assert during.table["face_id"].tolist() == again.table["face_id"].tolist()
+    assert during.table["age"].tolist() == again.table["age"].tolist()
+    assert (during.table != after.table).any(axis=None)
+
+
+@pytest.mark.parametrize("damage", ["too few images", "short images", "other columns"])
+def test_a_cached_table_that_does_not_hold_together_is_written_anew(write, cache, damage):
+    path = write()
+    load_faces(path)
+    (cached,) = cache.iterdir()
+    stored = pd.read_parquet(cached)
+    if damage == "too few images":
+        stored.loc[0, "image"] = None
+    elif damage == "short images":
+        stored["image"] = [image[:100] for image in stored["image"]]
+    else:
+        stored = stored.rename(columns={"age": "years"})
+    stored.to_parquet(cached)
+    np.testing.assert_array_equal(load_faces(path).images, IMAGES)
+    assert pd.read_parquet(cached)["image"].str.len().tolist() == [2304] * 3
+
+
+BLACK = " ".join(["0"] * 2304)
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        ({}, []),
+        ({(1, "age"): "5", (2, "age"): "3"}, ["all ages are below 10: are they years, or numbers of classes?"]),
+        (
+            {(row, "pixels"): " ".join(map(str, np.arange(2304) % 2)) for row in range(3)},
+            ["100% of the pictures are almost black: are their grey values 0–255, not 0–1?"],
+        ),
+        (
+            {(0, "pixels"): BLACK},
+            [
+                "33% of the pictures are almost black: are their grey values 0–255, not 0–1?",
+                "33% of the pictures have a single grey value: look at a few of them",
+            ],
+        ),
+        (
+            {(0, "pixels"): BLACK.replace("0", "128")},
+            ["33% of the pictures have a single grey value: look at a few of them"],
+        ),
+    ],
+    ids=["as usual", "numbers of classes", "divided by 255", "black", "grey"],
+)
+def test_what_can_hardly_be_meant_is_read_with_a_warning(tmp_path, cells, expected):
+    path = write_csv(tmp_path / "faces.csv", cells)
+    for _ in range(2):  # the second time from the cache
+        faces = load_faces(path)
+        assert faces.source["warnings"] == expected
+        assert describe(faces).split("\n")[1:] == [f"warning: {sentence}" for sentence in expected]
+
+
+def test_the_name_of_a_source_can_be_written_anywhere(write, tmp_path):
+    path = write().rename(tmp_path / os.fsdecode(b"Gr\xfc\xdfe\x1b.csv"))
+    assert load_faces(path).source["name"] == r"Gr\udcfc\udcdfe\x1b.csv"
 
 
 # Random damage; the same on every machine, so that a failure can be repeated.

@@ -1,5 +1,7 @@
 """A folder of UTKFace pictures: names hold the labels, pictures are reduced to those of the CSV file."""
 
+import os
+from hashlib import sha256
 from pathlib import Path
 
 import cv2
@@ -8,7 +10,7 @@ import pytest
 from face_files import collected
 
 from ageclf.faces.sample import synthesize_sample
-from ageclf.faces.utkface import folder_sha256, read_folder
+from ageclf.faces.utkface import folder_sha256, printable, read_folder
 
 NAME = "26_1_2_20170116184134921.jpg.chip.jpg"
 
@@ -26,7 +28,7 @@ def picture(faces):
 
 
 def read(folder):
-    return collected(read_folder(folder))
+    return collected(read_folder(folder, sha256()))
 
 
 def save(path, picture, ending=None, size=None):
@@ -55,7 +57,7 @@ def test_a_name_is_age_gender_race_and_the_name_of_the_csv_file(tmp_path, pictur
 
 def test_a_path_may_be_text(tmp_path, picture):
     save(tmp_path / NAME, picture)
-    assert len(list(read_folder(str(tmp_path)))) == 1
+    assert len(list(read_folder(str(tmp_path), sha256()))) == 1
     assert folder_sha256(str(tmp_path)) == folder_sha256(tmp_path)
 
 
@@ -133,6 +135,56 @@ def test_a_picture_that_is_cut_off_is_left_out_and_listed(tmp_path, picture, end
     )
 
 
+@pytest.mark.parametrize(("missing", "images"), [(1, 1), (2, 1), (3, 0), (9, 0)])
+def test_a_jpeg_that_lacks_only_its_end_is_read(tmp_path, picture, missing, images):
+    path = save(tmp_path / "1_0_0_a.jpg", picture)
+    whole = read(tmp_path)[0]
+    path.write_bytes(path.read_bytes()[:-missing])
+    found, _, bad = read(tmp_path)
+    assert (len(found), len(bad)) == (images, 1 - images)
+    assert np.array_equal(found, whole) == bool(images)
+
+
+@pytest.mark.parametrize("place", ["{}", "part{}", "UTKFace/part{}"])
+def test_pictures_of_subfolders_are_read_together_where_there_are_none_above(tmp_path, faces, place):
+    for number in range(1, 4):
+        folder = tmp_path / place.format(number)
+        folder.mkdir(parents=True)
+        save(folder / f"{number}_0_0_a.png", faces[number])
+    before = folder_sha256(tmp_path)
+    images, table, _ = read(tmp_path)
+    assert table["age"].tolist() == [1, 2, 3]
+    np.testing.assert_array_equal(images, faces[1:4])
+    save(folder / "3_0_0_a.png", faces[0])
+    assert folder_sha256(tmp_path) != before
+    save(tmp_path / "9_0_0_a.png", faces[0])
+    assert read(tmp_path)[1]["age"].tolist() == [9]
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero"), lambda path: path.mkdir()])
+def test_what_is_no_regular_file_is_not_waited_for(tmp_path, faces, make):
+    save(tmp_path / "1_0_0_a.png", faces[0])
+    make(tmp_path / "2_0_0_a.png")
+    assert len(read(tmp_path)[0]) == 1
+    assert len(folder_sha256(tmp_path)) == 64
+
+
+def test_what_is_read_has_the_hash_of_the_folder(tmp_path, faces):
+    for number in range(3):
+        save(tmp_path / f"{number}_0_0_a.png", faces[number])
+    digest = sha256()
+    list(read_folder(tmp_path, digest))
+    assert digest.hexdigest() == folder_sha256(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [("ä b.png", "ä b.png"), ("\x1b[2J.png", r"\x1b[2J.png"), ("\udcfc.png", r"\udcfc.png"), ("\u202e\n", r"\u202e\n")],
+)
+def test_a_name_is_shown_without_what_controls_a_terminal(name, shown):
+    assert printable(Path(name)) == shown
+
+
 @pytest.mark.parametrize(("wide", "high"), [(200, 150), (199, 200), (47, 47), (1, 1)])
 def test_a_picture_that_is_not_square_or_too_small_is_left_out_and_listed(tmp_path, picture, wide, high):
     save(tmp_path / NAME, picture)
@@ -141,9 +193,9 @@ def test_a_picture_that_is_not_square_or_too_small_is_left_out_and_listed(tmp_pa
     assert_bad(tmp_path, "pixels", f"{found}, expected a square face of 48×48 or more")
 
 
-@pytest.mark.parametrize("names", [[], ["x.jpg", "39_1_20170116174525125.jpg"], ["part1/1_0_0_a.jpg"]])
+@pytest.mark.parametrize("names", [[], ["x.jpg", "39_1_20170116174525125.jpg"], ["a/b/c/1_0_0_a.jpg"]])
 def test_a_folder_without_a_usable_name_is_refused_with_the_remedy(tmp_path, picture, names):
-    (tmp_path / "part1").mkdir()
+    (tmp_path / "a" / "b" / "c").mkdir(parents=True)
     for name in names:
         save(tmp_path / name, picture)
     count = sum("/" not in name for name in names)

@@ -116,3 +116,12 @@ def test_a_network_with_other_layers_is_refused():
     other = keras.Model(inputs, keras.layers.Dense(6)(keras.layers.Flatten()(inputs)))
     with pytest.raises(ValueError, match="pool"):
         grad_cam(other, corner(), np.array([0]))
+
+
+@pytest.mark.parametrize("value", [1e38, np.nan])
+def test_a_network_whose_numbers_overflow_predicts_nothing(value):
+    network = build_network("small", image_size=16)
+    network.get_layer("dense").kernel.assign(np.full((192, 256), value))
+    network.get_layer("probabilities").kernel.assign(np.full((256, 6), value))
+    with pytest.raises(ValueError, match=r"age_groups_small: it predicts nan, not probabilities; train it again"):
+        predict_probabilities(network, np.full((3, 48, 48), 200, dtype=np.uint8))

@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -23,6 +24,7 @@ from tiny_checkout import (
 )
 
 import ageclf
+from ageclf.faces import reading
 from ageclf.workflow import execute, pages, run_files
 
 SAMPLE = {"data": "sample"}
@@ -72,6 +74,17 @@ def test_bad_rows_stop_a_report_unless_the_run_file_drops_them(own_checkout, tmp
     write_run(own_checkout, "mine", {"common": {"data": data, "on_bad_rows": "drop"}})
     folder, _ = execute.make_report("mine")
     assert json.loads((folder / "run.json").read_text())["data"]["rows"] == 2
+
+
+def test_warnings_about_the_data_are_said_once_and_kept_for_the_pages(own_checkout, monkeypatch, caplog):
+    faces = reading.load_faces("sample")
+    warned = faces._replace(source=faces.source | {"warnings": ["ages below 10 in \x1b[2Jx.csv"]})
+    monkeypatch.setattr(reading, "load_faces", lambda *arguments, **options: warned)
+    monkeypatch.setattr(execute, "execute", lambda *arguments: None)
+    write_run(own_checkout, "mine", {"common": SAMPLE})
+    folder, _ = execute.make_report("mine")
+    assert caplog.messages == [r"warning: ages below 10 in \x1b[2Jx.csv"]
+    assert json.loads((folder / "run.json").read_text())["data"]["warnings"] == warned.source["warnings"]
 
 
 def test_one_report_of_a_run_at_a_time(tmp_path):
@@ -184,6 +197,100 @@ def test_a_failed_notebook_keeps_its_copy_and_names_its_cell_and_the_others_are_
     assert not (folder / "04_training.html").exists()
     assert "This page is from an earlier attempt" in (folder / "05_evaluation.html").read_text()
     assert "04 training failed" in (folder.parent / "index.html").read_text()
+
+
+ODD = 'O\'Brien "a" $HOME; (&) {x} {{y}} ü'
+
+
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory):
+    """A report in a checkout and on data whose paths mean something to shells, Snakemake and papermill, by somebody
+    whose home cannot be written."""
+    checkout = make_checkout(tmp_path_factory.mktemp("odd") / ODD / "check {z} out")
+    write_run(checkout, "mine", {"notebooks": ["05_evaluation"], "common": {"data": "auto"}})
+    data = write_csv(checkout.parent / f"{ODD}.csv")
+    command = [sys.executable, "-m", "ageclf", "report", "--run", "mine", "--data", data]
+    nowhere = environment() | {"HOME": "/dev/null/home"}
+    process = subprocess.run(command, cwd=checkout, env=nowhere, capture_output=True, text=True)
+    return process, checkout / "reports" / "mine"
+
+
+def test_a_path_means_nothing_to_the_programs_that_it_passes_through(odd):
+    process, folder = odd
+    assert process.returncode == 0, process.stderr
+    assert started(process) == {"04_training", "05_evaluation"}
+    assert (folder / "05_evaluation.html").exists()
+    assert json.loads((folder / "run.json").read_text())["data"]["name"] == f"{ODD}.csv"
+
+
+def test_a_report_needs_no_home_and_says_where_its_caches_are(odd):
+    process, folder = odd
+    cache = folder.parent / ".cache"
+    assert process.stderr == f"note: HOME cannot be written, so caches go to {cache}\n"
+    assert cache.is_dir()
+
+
+def test_what_fails_around_a_notebook_is_named_as_its_programs_name_it(tmp_path):
+    checkout = make_checkout(tmp_path / "checkout")
+    write_run(checkout, "sample", {"notebooks": ["01_black_edges", "02_brightness"], "common": SAMPLE})
+    add_to_work(checkout, "01_black_edges", "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)")
+    path = checkout / "notebooks" / "02_brightness.ipynb"
+    path.write_text(path.read_text().replace('"name": "python3"', '"name": "renamed"'))
+    process = ageclf_command(checkout, "report")
+    assert process.returncode == 1
+    assert (
+        "02_brightness failed in cell none: jupyter_client.kernelspec.NoSuchKernel: No such kernel named renamed\n"
+        in (process.stderr)
+    )
+    assert "01_black_edges failed in cell work: ended without a word, perhaps for want of memory" in process.stderr
+
+
+def test_a_snakemake_that_cannot_start_says_why_in_one_line(own_checkout, tmp_path):
+    snakefile = own_checkout / "Snakefile"
+    text = snakefile.read_text()
+    snakefile.write_text(text.replace("import yaml", "import yaml_of_nobody"))
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    try:
+        with (
+            execute.locked(folder) as lock,
+            pytest.raises(ValueError, match=r"^Snakemake stopped: .*yaml_of_nobody") as error,
+        ):
+            execute.execute(folder, lock, ["--cores", "1"])
+    finally:
+        snakefile.write_text(text)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_to_the_command_alone_ends_all_that_it_started_and_the_same_command_goes_on(tmp_path, number):
+    """As a script has it that was started in the background: with Ctrl-C ignored."""
+    checkout = make_checkout(tmp_path / "checkout")
+    write_run(checkout, "sample", {"notebooks": ["02_brightness"], "common": SAMPLE})
+    waits = (
+        "from pathlib import Path\nimport time\nPath('up').touch()\nwhile not Path('go').exists():\n    time.sleep(99)"
+    )
+    add_to_work(checkout, "02_brightness", waits)
+    command, folder = [sys.executable, "-m", "ageclf", "report"], checkout / "reports" / "sample"
+    process = subprocess.Popen(
+        command,
+        cwd=checkout,
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
+    )
+    wait_for((folder / "up").exists)
+    below = psutil.Process(process.pid).children(recursive=True)
+    assert len(below) >= 3, "Snakemake, papermill and a kernel"
+    process.send_signal(number)
+    assert process.wait(timeout=60) == 130
+    assert process.stderr.read() == "stopped; what is done is kept, and the same command resumes from there\n"
+    assert psutil.wait_procs(below, timeout=30)[1] == []
+    (folder / "go").touch()
+    again = ageclf_command(checkout, "report")
+    assert (again.returncode, started(again)) == (0, {"02_brightness"}), again.stderr
 
 
 def add_to_work(checkout, notebook, code):

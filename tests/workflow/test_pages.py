@@ -3,11 +3,12 @@
 import json
 import re
 from base64 import b64encode
+from urllib.parse import unquote, urlsplit
 
 import pytest
 from bs4 import BeautifulSoup
 from nbformat import v4
-from run_folders import METRICS, executed, write_run
+from run_folders import METRICS, RUN, executed, write_run
 
 from ageclf.workflow import pages
 
@@ -216,6 +217,55 @@ def test_a_headline_that_outlived_a_failed_attempt_says_so(folder):
     executed(folder / "failed" / "05_evaluation.ipynb", [])
     assert "From an earlier attempt" in page(folder)
     assert "From an earlier attempt" in index(folder)
+
+
+DAMAGE = {
+    "run.json": ["{}", "[]", '{"schema": 1, "run": "old"}', '{"schema": 2', "\\x00"],
+    "metrics.json": ["{}", json.dumps({"schema": 2, "measures": {}}), "[1]"],
+}
+
+
+@pytest.mark.parametrize(("name", "content"), [(name, content) for name in DAMAGE for content in DAMAGE[name]])
+def test_a_damaged_run_is_named_in_the_index_and_costs_no_other_run_its_pages(folder, name, content):
+    damaged = folder.parent / "damaged"
+    write_run(damaged)
+    (damaged / name).write_text(content)
+    page(folder)
+    html = BeautifulSoup(index(folder), "html.parser")
+    assert [heading["data-value"] for heading in html.select("tbody th")] == ["small"]
+    (named,) = html.select("p.failure")
+    assert str(damaged / name) in named.text
+    with pytest.raises(ValueError, match=rf"/damaged/{name}: .*remove it"):
+        pages.write_pages(damaged)
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", '{"cells": [], "metadata": {"papermill": {}}, "nbformat": 4}', "x"])
+def test_an_executed_notebook_that_is_damaged_is_named_with_what_to_do(folder, content):
+    (folder / "05_evaluation.ipynb").write_text(content)
+    with pytest.raises(ValueError, match=r"05_evaluation\.ipynb is not as papermill wrote it; remove it, and make"):
+        pages.write_pages(folder)
+    assert "small" in index(folder)
+
+
+@pytest.mark.parametrize("name", ["a#1?b%41", "x & y", '"quoted"', "{x}", "grün"])
+def test_links_lead_to_folders_whose_names_have_a_meaning_in_addresses(folder, name):
+    other = folder.parent / name
+    executed(other / "04_training.ipynb", training_cells())
+    executed(other / "failed" / "05_evaluation.ipynb", [])
+    write_run(other)
+    pages.write_pages(other)
+    links = [link["href"] for link in BeautifulSoup(index(folder), "html.parser").find_all("a")]
+    found = [(folder.parent / unquote(urlsplit(link).path)).resolve() for link in links]
+    assert other / "04_training.html" in found
+    assert other / "failed" / "05_evaluation.ipynb" in found
+    assert all(path.exists() for path in found)
+
+
+def test_warnings_about_the_data_stand_at_the_head_of_every_page(folder):
+    assert "Warning" not in page(folder)
+    write_run(folder, data=RUN["data"] | {"warnings": ["all ages are below <10>"]})
+    html = page(folder)
+    assert html.index("all ages are below &lt;10&gt;") < html.index('class="run"')
 
 
 def test_the_index_lists_runs_newest_first_and_only_runs(folder):

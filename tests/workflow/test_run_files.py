@@ -13,6 +13,12 @@ ALLOWED = yaml.safe_load((run_files.CHECKOUT / "notebooks" / "parameters.yaml").
 DEFAULTS = [run_files.read_defaults(path) for path in (run_files.CHECKOUT / "notebooks").glob("*.ipynb")]
 
 
+COLLIDING = {
+    "a": {"x_b-y": {}, "x": {"04_training": {"epochs": 1}}},
+    "b": {"z": {}, "y_b-z": {"common": {"seed": 1}}},
+}
+
+
 def read_sweep(name):
     return run_files.read_run(name, sweep=True)
 
@@ -50,7 +56,8 @@ def test_every_number_that_a_notebook_takes_has_limits_that_its_default_keeps():
 
 
 def test_the_backbones_and_image_sizes_that_a_run_file_may_give_are_those_of_the_network():
-    from ageclf.network.model import BACKBONES, IMAGE_SIZES
+    from ageclf.network.backbones import BACKBONES
+    from ageclf.network.model import IMAGE_SIZES
 
     assert tuple(ALLOWED["choices"]["backbone"]) == tuple(BACKBONES)
     assert ALLOWED["limits"]["image_size"] == [IMAGE_SIZES[0], IMAGE_SIZES[-1]]
@@ -104,6 +111,80 @@ def test_what_no_notebook_knows_is_refused_with_the_nearest_name(checkout, secti
     write_run(checkout, "mine", sections)
     with pytest.raises(ValueError, match=message):
         run_files.read_run("mine")
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("common: {seed: 1}\n04_training: {epochs: 1}\ncommon: {data: sample}", "common"),
+        ("04_training:\n  epochs: 1\n  seed: 2\n  epochs: 3", "epochs"),
+        ("grid:\n  quality:\n    good: {}\n    bad: {common: {seed: 1}}\n    'good': {}", "good"),
+        ("common: &a {seed: 1}\n04_training: {<<: *a, <<: *a}", "<<"),
+    ],
+)
+def test_a_key_that_stands_twice_is_refused_and_not_lost(checkout, text, key):
+    (checkout / "runs" / "mine.yaml").write_text(text)
+    with pytest.raises(ValueError, match=rf"^runs/mine\.yaml is not valid YAML: '{key}' stands twice .*line \d"):
+        run_files.read_run("mine")
+
+
+def test_a_key_that_beats_that_of_a_merged_section_is_no_second_one(checkout):
+    text = "common: {data: sample}\n05_evaluation: &a {seed: 1}\n04_training: {<<: *a, seed: 2}\n"
+    (checkout / "runs" / "mine.yaml").write_text(text)
+    parameters = run_files.read_run("mine")["parameters"]
+    assert (parameters["05_evaluation"]["seed"], parameters["04_training"]["seed"]) == (1, 2)
+
+
+@pytest.mark.parametrize("text", ["{a: " * 10_000, "- " * 10_000, "a: " + "[" * 999 + "]" * 999])
+def test_yaml_nested_without_end_is_refused_in_one_sentence(checkout, text):
+    (checkout / "runs" / "mine.yaml").write_text(text)
+    with pytest.raises(ValueError, match=r"^runs/mine\.yaml is not valid YAML: ") as error:
+        run_files.read_run("mine")
+    assert len(str(error.value)) < 300
+
+
+@pytest.mark.parametrize(
+    "name", ["b$(touch INJ)", "-x", "a" * 101, "a b", "a#1?b%41", "{x}", ".hidden", "O'Brien", "x\x1b[31m", "a\nb"]
+)
+def test_a_run_file_whose_name_no_folder_or_command_should_have_is_refused_by_name(own_checkout, name):
+    write_run(own_checkout, name, {})
+    with pytest.raises(ValueError, match=r"^the run file .+: a name has at most 100 letters, digits") as error:
+        run_files.read_run(name)
+    assert str(error.value).isprintable()
+
+
+@pytest.mark.parametrize("label", ["x" * 300, "x;y", "{x}", "a/b", "x\ny", "ü" * 101])
+@pytest.mark.parametrize("grid", [lambda label: {"a": {label: {}}}, lambda label: {label: {"x/": {}}}])
+def test_a_label_or_axis_that_no_folder_should_be_called_is_refused_by_name(checkout, label, grid):
+    write_run(checkout, "mine", {"grid": grid(label)})
+    with pytest.raises(ValueError, match=r"^runs/mine\.yaml, grid: the configuration '.+: a name has") as error:
+        read_sweep("mine")
+    assert len(str(error.value)) < 200
+
+
+@pytest.mark.parametrize(("axes", "labels"), [(6, 10), (4, 10), (1, 1001)])
+def test_a_grid_too_big_to_be_run_is_refused_before_it_is_expanded(checkout, axes, labels):
+    axis = {f"l{i}": {} for i in range(labels)}
+    write_run(checkout, "mine", {"grid": {f"a{i}": axis for i in range(axes)}})
+    with pytest.raises(ValueError, match=rf"^runs/mine\.yaml: grid has {labels**axes:,} configurations, at most 1,000"):
+        read_sweep("mine")
+
+
+@pytest.mark.parametrize(
+    "sections",
+    [
+        {"04_training": {"epochs": "9" * 10**5}},
+        {"04_training": {"epochs": list(range(10**4))}},
+        {"04_training": {"e" * 10**5: 1}},
+        {"common": ["a" * 10**5]},
+        ["a" * 100] * 10**4,
+    ],
+)
+def test_an_error_quotes_no_more_than_the_beginning_of_a_huge_value(checkout, sections):
+    write_run(checkout, "mine", sections)
+    with pytest.raises(ValueError, match=r"runs/mine\.yaml") as error:
+        run_files.read_run("mine")
+    assert len(str(error.value)) < 400
 
 
 def test_an_int_will_do_for_a_float(checkout):
@@ -178,12 +259,12 @@ def test_every_combination_of_a_grid_is_a_configuration(checkout):
 
 
 def test_a_named_axis_sets_several_parameters_at_once(checkout):
-    recipe = {"short": {"04_training": {"epochs": 1}}, "long, bad": {"04_training": {"epochs": 9, "bad": True}}}
+    recipe = {"short": {"04_training": {"epochs": 1}}, "long+bad": {"04_training": {"epochs": 9, "bad": True}}}
     write_run(checkout, "mine", {"grid": {"recipe": recipe}})
     sweep = read_sweep("mine")
-    assert sweep["axes"] == {"recipe": ["short", "long, bad"]}
-    assert list(sweep["configurations"]) == ["recipe-short", "recipe-long-bad"]
-    long = sweep["configurations"]["recipe-long-bad"]["parameters"]["04_training"]
+    assert sweep["axes"] == {"recipe": ["short", "long+bad"]}
+    assert list(sweep["configurations"]) == ["recipe-short", "recipe-long+bad"]
+    long = sweep["configurations"]["recipe-long+bad"]["parameters"]["04_training"]
     assert (long["epochs"], long["bad"]) == (9, True)
 
 
@@ -209,7 +290,7 @@ def test_a_label_may_be_called_like_a_parameter(checkout):
         ({"grid": {"04_training.epochs": [1, 1]}}, r"grid, 04_training.epochs: .* have the same name"),
         ({"grid": {"common.seed": [1], "04_training.seed": [2]}}, r"grid, 04_training.seed: .* the same name"),
         ({"grid": {"04_training.averaging": [0.9]}}, r"grid, .*: 'averaging' is called 'ema_momentum' now"),
-        ({"grid": {"a": {"x y": {}, "x,y": {"common": {"seed": 1}}}}}, r"two configurations have the name 'a-x-y'"),
+        ({"grid": COLLIDING}, r"two configurations have the name 'a-x_b-y_b-z'"),
         ({"grid": {"a": {"x": {}, "y": {}}}}, r"grid: 'a-x' and 'a-y' have the same parameters"),
         ({"grid": {"a": {"x": ["epochs"]}}}, r"grid, a: x must hold sections .*, got \['epochs'\]"),
         ({"grid": {"a": {"x": {"grid": {}}}}}, r"grid, a: 'grid' is not known here"),
