@@ -14,10 +14,10 @@ from pathlib import Path
 
 import numpy as np
 from _measure import compare, in_turns, measure, print_table, spread
+from _synthetic_faces import synthesize_sample
 from scipy.fft import dct
 
 from ageclf.faces.reading import load_faces
-from ageclf.faces.sample import synthesize_sample
 
 OURS = "cluster_near_duplicates(images)"
 SETUP = """

@@ -13,9 +13,9 @@ from statistics import median
 
 import numpy as np
 from _measure import in_turns, print_table, seconds, spread
+from _synthetic_faces import synthesize_sample
 
 from ageclf.faces.reading import load_faces
-from ageclf.faces.sample import synthesize_sample
 from ageclf.network.backend import keras
 from ageclf.network.model import augmentation, build_network, flip_averaged
 from ageclf.network.prediction import predict_probabilities

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 from _measure import compare, evicted, measure, print_table, spread
+from _synthetic_faces import synthesize_sample
 
 from ageclf.faces.csv_table import open_unpacked
-from ageclf.faces.sample import synthesize_sample
 
 OURS = "import platformdirs; from pathlib import Path; from ageclf.faces.reading import load_faces; path = {path!r}"
 FOLDER = "platformdirs.user_cache_path = lambda name: Path({folder!r})"

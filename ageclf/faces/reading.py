@@ -11,7 +11,6 @@ import pandas as pd
 import platformdirs
 
 import ageclf
-from ageclf.faces import sample
 from ageclf.faces.csv_table import SIZE, read_csv
 from ageclf.faces.images import NEAR_BLACK
 from ageclf.faces.utkface import ENDINGS as PICTURES
@@ -19,7 +18,9 @@ from ageclf.faces.utkface import files_in, folder_sha256, printable, read_folder
 
 TABLES = (".csv", ".tsv", ".parquet", ".zip", ".gz", ".bz2", ".xz", ".tar", ".tgz")  # endings of what is looked for
 CACHE_VERSION = 4  # part of a cached file's name: raise it when the same file would give other faces
-DTYPES = {"row": "int64", **sample.DTYPES}
+SAMPLE = Path(__file__).with_name("sample.csv.bz2")  # 600 faces that benchmarks/_synthetic_faces.py made
+LABELS = {"age": "int16", "ethnicity": "Int8", "gender": "Int8", "img_name": "string"}
+DTYPES = {"row": "int64", **LABELS}
 BAD_DTYPES = {"row": "int64", "column": "string", "reason": "string"}
 COLUMNS = [*DTYPES, "image", "column", "reason"]  # of all rows, good and bad
 
@@ -64,7 +65,7 @@ def find_source(data: str | Path = "auto") -> Path | str:
 
 
 def load_faces(source: str | Path, cache: bool = True, on_bad_rows: str = "raise") -> Faces:
-    """Read faces from a CSV file or a folder of UTKFace pictures, or synthesize the `sample`.
+    """Read faces from a CSV file or a folder of UTKFace pictures, or the synthetic `sample`.
 
     A CSV file (plain, gzip, bz2, xz, or the only one in a zip) has columns `age` (whole years, 0–120) and `pixels`
     (2,304 grey values 0–255 separated by spaces, row by row); `ethnicity` (0–4), `gender` (0–1) and `img_name` are
@@ -76,22 +77,17 @@ def load_faces(source: str | Path, cache: bool = True, on_bad_rows: str = "raise
     """
     if on_bad_rows not in ("raise", "drop"):
         raise ValueError(f"on_bad_rows is 'raise' or 'drop', not {on_bad_rows!r}")
-    path = find_source(source)
-    if path == "sample":
-        name, (images, table) = "sample", sample.synthesize_sample()
-        sha256 = hashlib.sha256(images.tobytes() + table.to_csv().encode()).hexdigest()
-        table.insert(0, "row", np.arange(len(table)))
-        bad = pd.DataFrame(columns=list(BAD_DTYPES)).astype(BAD_DTYPES)
-    else:
-        name, (images, table, bad, sha256) = printable(path.name), _read(path, cache)
-        if table.empty or (len(bad) and on_bad_rows == "raise" and not path.is_dir()):
-            row, column, reason = bad.iloc[0]
-            others = f" (the first of {len(bad):,} bad rows)" if len(bad) > 1 else ""
-            remedy = "correct or remove that row, or read the file with on_bad_rows='drop'"
-            remedy = "no row is good: see data/README.md for what belongs there" if table.empty else remedy
-            raise ValueError(f"{path}: data row {row} (the first is 0), column {column}: {reason}{others}; {remedy}")
+    synthetic = (path := find_source(source)) == "sample"
+    images, table, bad, sha256 = _read(SAMPLE if synthetic else path, cache and not synthetic)
+    if table.empty or (len(bad) and on_bad_rows == "raise" and not path.is_dir()):
+        row, column, reason = bad.iloc[0]
+        others = f" (the first of {len(bad):,} bad rows)" if len(bad) > 1 else ""
+        remedy = "correct or remove that row, or read the file with on_bad_rows='drop'"
+        remedy = "no row is good: see data/README.md for what belongs there" if table.empty else remedy
+        raise ValueError(f"{path}: data row {row} (the first is 0), column {column}: {reason}{others}; {remedy}")
     table.insert(1, "face_id", [hashlib.sha256(image).hexdigest()[:16] for image in images])
-    source = {"name": name, "sha256": sha256, "synthetic": path == "sample"}
+    name = "sample" if synthetic else printable(path.name)
+    source = {"name": name, "sha256": sha256, "synthetic": synthetic}
     return Faces(images, table, bad, source | {"warnings": _warnings(images, table["age"])})
 
 

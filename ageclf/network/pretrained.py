@@ -3,10 +3,9 @@
 import importlib.util
 import os
 import pickle
+import re
 from collections import OrderedDict
-from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
 
 import h5py
 import numpy as np
@@ -48,7 +47,9 @@ def load_backbone_weights(body: keras.Model, backbone: str, weights: str) -> Non
         if path.name == Path(FILE).name:
             if ageclf.sha256(path) != SHA256:
                 raise ValueError(f"it is not the file of {PACKAGE} 0.1.0")
-            for variable, array in zip(variables, _of_layers(path), strict=True):
+            tensors = read_tensors(path).items()  # in the order of the layers, those of the top last
+            arrays = [array for name, array in tensors if not re.search("^_fc|num_batches", name)]
+            for variable, array in zip(variables, arrays, strict=True):
                 variable.assign(array)  # raises ValueError for another shape
             return
         is_hdf5(path)  # whose errors name what the file is; those of HDF5 do not
@@ -81,28 +82,16 @@ def _imagenet_file(backbone: str) -> Path:
     return path
 
 
-def _of_layers(path: Path) -> Iterator[np.ndarray]:
-    """Yield the arrays of a backbone's layers, in their order, from a file that PyTorch saved."""
-    with path.open("rb") as file:
-        tensors = read_tensors(file)
-    for name, array in tensors.items():
-        if array.ndim == 4:  # out, in, height and width; of a depthwise convolution channels, 1, height and width
-            array = array.transpose((2, 3, 0, 1) if array.shape[1] == 1 else (2, 3, 1, 0))
-        if not name.startswith("_fc.") and not name.endswith("num_batches_tracked"):  # of the top, of the training
-            yield array
-
-
-def read_tensors(file: BinaryIO) -> dict[str, np.ndarray]:
+def read_tensors(path: Path) -> dict[str, np.ndarray]:
     """Read the tensors, by name, that PyTorch before 1.6 saved: five pickles, then the numbers of each storage.
 
-    Nothing in the file is executed. Raises pickle.UnpicklingError for one that names anything outside `KNOWN`,
-    ValueError, or whatever else the damage causes, for one that is not whole.
+    Nothing in the file is executed. Raises pickle.UnpicklingError for one that names anything outside `KNOWN`, and
+    whatever the damage causes for one that is not whole.
     """
-    *_, tensors, order = (_Unpickler(file).load() for _ in range(5))
-    sizes = {key: size for (_, key, size), *_ in tensors.values()}
-    content = {key: file.read(8 + sizes[key])[8:] for key in order}  # the first eight bytes are a count
-    if file.read(1):
-        raise ValueError("it holds more than its tensors")
+    with path.open("rb") as file:
+        *_, tensors, order = (_Unpickler(file).load() for _ in range(5))
+        sizes = {key: size for (_, key, size), *_ in tensors.values()}
+        content = {key: file.read(8 + sizes[key])[8:] for key in order}  # the first eight bytes are a count
     return {name: _array(content, *tensor) for name, tensor in tensors.items()}
 
 
@@ -120,4 +109,8 @@ class _Unpickler(pickle.Unpickler):
 def _array(content: dict[str, bytes], storage: tuple, offset: int, shape: tuple, strides: tuple) -> np.ndarray:
     dtype, key, _ = storage
     strides = [step * dtype.itemsize for step in strides]  # some tensors lie in TensorFlow's order of axes
-    return np.ndarray(shape, dtype, content[key], offset * dtype.itemsize, strides)
+    array = np.ndarray(shape, dtype, content[key], offset * dtype.itemsize, strides)
+    if len(shape) < 4:
+        return array
+    # Of out, in, height and width; of a depthwise convolution channels, 1, height and width.
+    return array.transpose((2, 3, 0, 1) if shape[1] == 1 else (2, 3, 1, 0))

@@ -5,6 +5,7 @@ from hashlib import sha256
 import numpy as np
 import pandas as pd
 import pytest
+from _synthetic_faces import synthesize_sample
 
 from ageclf.faces import clusters as module
 from ageclf.faces.clusters import (
@@ -17,7 +18,6 @@ from ageclf.faces.clusters import (
     split_by_row,
     split_warnings,
 )
-from ageclf.faces.sample import synthesize_sample
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from _synthetic_faces import synthesize_sample
 from face_files import IMAGES, rows, write_csv, zipped
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -21,7 +22,6 @@ import ageclf
 from ageclf.faces import reading
 from ageclf.faces.clusters import assign_parts, cluster_near_duplicates
 from ageclf.faces.reading import describe, find_source, load_faces
-from ageclf.faces.sample import synthesize_sample
 
 
 @pytest.fixture(autouse=True)

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from _synthetic_faces import csv_text, synthesize_sample
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
@@ -11,7 +12,7 @@ from sklearn.preprocessing import StandardScaler
 from ageclf.faces.clusters import cluster_near_duplicates
 from ageclf.faces.groups import age_to_group
 from ageclf.faces.images import black_edge_share, brightness
-from ageclf.faces.sample import synthesize_sample
+from ageclf.faces.reading import load_faces
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +30,15 @@ def test_shapes_types_and_ranges(sample):
     assert set(table["gender"]) == {0, 1}
     named = table["img_name"].str.extract(r"^(\d+)_(\d)_(\d)_sample\d{4}$").astype(int)
     assert (named.to_numpy() == table[["age", "ethnicity", "gender"]].to_numpy(int)).all()
+
+
+def test_the_file_that_the_package_ships_is_what_the_script_makes(sample):
+    """But for grey values that another processor may round otherwise."""
+    images, table = sample
+    shipped = load_faces("sample")
+    assert np.abs(shipped.images.astype(int) - images).max() <= 1
+    pd.testing.assert_frame_equal(shipped.table[list(table)], table)
+    assert csv_text(images, table).splitlines()[0] == "age,ethnicity,gender,img_name,pixels"
 
 
 def test_the_same_seed_gives_the_same_faces_and_another_seed_others():

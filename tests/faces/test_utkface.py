@@ -7,9 +7,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from _synthetic_faces import synthesize_sample
 from face_files import collected
 
-from ageclf.faces.sample import synthesize_sample
 from ageclf.faces.utkface import folder_sha256, printable, read_folder
 
 NAME = "26_1_2_20170116184134921.jpg.chip.jpg"

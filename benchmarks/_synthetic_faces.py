@@ -1,14 +1,21 @@
-"""Synthetic faces, made with NumPy, so that everything runs without a data set."""
+"""Synthetic faces, made with NumPy: as many as a benchmark needs; and the sample, which the package ships as a file.
+
+    python benchmarks/_synthetic_faces.py    # writes ageclf/faces/sample.csv.bz2 again
+
+A file has the same grey values on every processor; computed anew, a few could be rounded otherwise.
+"""
+
+import bz2
 
 import numpy as np
 import pandas as pd
 
 from ageclf.faces.csv_table import SIZE
+from ageclf.faces.reading import LABELS, SAMPLE
 
 GROUP_AGES = ((0, 5), (6, 18), (19, 30), (31, 45), (46, 65), (66, 95))  # first and last age
 GROUP_SHARES = (0.10, 0.09, 0.34, 0.23, 0.16, 0.08)  # uneven, about as in UTKFace
 PLANTED_PAIRS = 8
-DTYPES = {"age": "int16", "ethnicity": "Int8", "gender": "Int8", "img_name": "string"}
 
 
 def synthesize_sample(n: int = 600, seed: int = 0) -> tuple[np.ndarray, pd.DataFrame]:
@@ -37,7 +44,7 @@ def synthesize_sample(n: int = 600, seed: int = 0) -> tuple[np.ndarray, pd.DataF
 
     names = [f"{a}_{e}_{g}_sample{i:04d}" for a, e, g, i in zip(age, ethnicity, gender, number, strict=True)]
     table = pd.DataFrame({"age": age, "ethnicity": ethnicity, "gender": gender, "img_name": names})
-    return np.clip(pictures, 0, 255).round().astype(np.uint8), table.astype(DTYPES)
+    return np.clip(pictures, 0, 255).round().astype(np.uint8), table.astype(LABELS)
 
 
 def _photograph(age: np.ndarray, ethnicity: np.ndarray, gender: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -113,3 +120,13 @@ def _photograph(age: np.ndarray, ethnicity: np.ndarray, gender: np.ndarray, rng:
     inside = np.abs(x * np.cos(angle) + y * np.sin(angle) - edge_x) < reach
     inside &= np.abs(y * np.cos(angle) - x * np.sin(angle) - edge_y) < reach
     return np.maximum(lit, 1) * (inside | (vary(0, 1) > 0.25))
+
+
+def csv_text(images: np.ndarray, table: pd.DataFrame) -> str:
+    """Write faces in the format of age_gender.csv."""
+    pixels = [" ".join(map(str, image.ravel())) for image in images]
+    return table.assign(pixels=pixels).to_csv(index=False, lineterminator="\n")
+
+
+if __name__ == "__main__":
+    SAMPLE.write_bytes(bz2.compress(csv_text(*synthesize_sample()).encode()))
