@@ -2,8 +2,7 @@
 
 import json
 import reprlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ import pandas as pd
 import ageclf
 from ageclf.network.backend import keras
 from ageclf.network.checkpoints import save_checkpoint
+from ageclf.network.hdf5 import refusing
 
 # A training that is resumed with other code than it was started with has a result that nothing explains.
 SOURCES = sorted(Path(__file__).parent.glob("*.py"))
@@ -35,6 +35,7 @@ class Progress(keras.callbacks.Callback):
         super().__init__()
         self.checkpoint, self.log, self.provenance = checkpoint, log, provenance
         self.inference_model, self.state = inference_model, checkpoint.with_suffix(ageclf.STATE)
+        self._start_over = f"make clean-training RUN={provenance['run']} starts over"
         self.settings = _flat(provenance | {"source": {path.name: ageclf.sha256(path) for path in SOURCES}})
         for path in (checkpoint, checkpoint.with_suffix(ageclf.PROVENANCE), self.state):
             ageclf.remove_partial(path)
@@ -46,7 +47,7 @@ class Progress(keras.callbacks.Callback):
         if not (self.state.exists() and self.checkpoint.exists()):
             self.log.unlink(missing_ok=True)
             return
-        with self._stored() as stored:
+        with self._stored(), np.load(self.state, allow_pickle=False) as stored:
             recorded = json.loads(str(stored["metadata"]))
             started, history = dict(recorded["settings"]), recorded["history"]
             epochs_since_best(history)
@@ -57,17 +58,12 @@ class Progress(keras.callbacks.Callback):
                 raise self._refused(f"{changed}; change that back to resume it")
         self.history = history
 
-    @contextmanager
-    def _stored(self) -> Iterator[dict[str, np.ndarray]]:
-        try:
-            with np.load(self.state, allow_pickle=False) as stored:
-                yield stored
-        except Exception as error:  # whatever a damaged file causes
-            raise self._refused(f"cannot be read ({reprlib.repr(str(error))})") from error
+    def _stored(self) -> AbstractContextManager:
+        """Turn whatever a damaged state causes into a ValueError that says what to do."""
+        return refusing(self.state, "the training that was stopped cannot be read", self._start_over)
 
     def _refused(self, reason: str) -> ValueError:
-        start_over = f"make clean-training RUN={self.provenance['run']} starts over"
-        return ValueError(f"{self.state}: the training that was stopped {reason}; {start_over}")
+        return ValueError(f"{self.state}: the training that was stopped {reason}; {self._start_over}")
 
     def restore(self, kind: str, variables: list) -> None:
         """Assign the state's values of the `network`, or of its `optimizer`, to all variables of it.
@@ -75,7 +71,7 @@ class Progress(keras.callbacks.Callback):
         Raises ValueError, and may have assigned some, when the state holds other variables.
         """
         # By order: the names of random generators count up with whatever else a process has built.
-        with self._stored() as stored:
+        with self._stored(), np.load(self.state, allow_pickle=False) as stored:
             arrays = [stored[f"{kind} {i}"] for i in range(len(variables))]
         for variable, array in zip(variables, arrays, strict=True):
             if array.shape == tuple(variable.shape):
@@ -96,8 +92,7 @@ class Progress(keras.callbacks.Callback):
         """
         if not np.isfinite([logs["loss"], logs["val_loss"]]).all():
             diverged = f"epoch {epoch + 1}: the loss is {logs['loss']}, of validation {logs['val_loss']}"
-            lower = f"a lower learning_rate, after make clean-training RUN={self.provenance['run']}"
-            raise ValueError(f"{diverged}; nothing is saved of a training that diverged; take {lower}")
+            raise ValueError(f"{diverged}, and nothing of it is saved; lower learning_rate; {self._start_over}")
         rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
         row = {"epoch": epoch + 1, **group_metrics(logs), "learning_rate": rate}
         history = [*self.history, row]

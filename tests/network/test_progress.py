@@ -199,7 +199,7 @@ def test_a_damaged_state_is_refused_with_a_way_out(stopped, damage):
     middle = whole.index(b"\x93NUMPY", len(whole) // 2) + 130  # in the numbers of an array
     one_byte = whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :]
     state.write_bytes({"cut off": whole[:9000], "empty": b"", "one byte": one_byte}[damage])
-    with pytest.raises(ValueError, match=r"tiny\.training\.npz: .* cannot be read .*make clean-training RUN=tiny"):
+    with pytest.raises(ValueError, match=r"tiny\.training\.npz: .* cannot be read: .*make clean-training RUN=tiny"):
         train(stopped)
 
 
@@ -208,14 +208,14 @@ def test_a_damaged_state_is_refused_with_a_way_out(stopped, damage):
 def test_a_state_that_holds_something_else_is_refused_with_a_way_out(stopped, content, as_text):
     state = stopped / "tiny.training.npz"
     state.write_text(content) if as_text else np.savez(state, metadata=np.array(content))
-    with pytest.raises(ValueError, match=r"tiny\.training\.npz: .* cannot be read .*make clean-training RUN=tiny"):
+    with pytest.raises(ValueError, match=r"tiny\.training\.npz: .* cannot be read: .*make clean-training RUN=tiny"):
         progress_of(stopped)
 
 
 def test_a_state_whose_history_has_no_losses_is_refused_with_a_way_out(stopped):
     content = {"settings": {}, "history": [{"epoch": 1}]}
     np.savez(stopped / "tiny.training.npz", metadata=np.array(json.dumps(content)))
-    with pytest.raises(ValueError, match=r"cannot be read .*make clean-training RUN=tiny"):
+    with pytest.raises(ValueError, match=r"cannot be read: .*make clean-training RUN=tiny"):
         progress_of(stopped)
 
 
@@ -224,7 +224,8 @@ def test_a_state_whose_history_has_no_losses_is_refused_with_a_way_out(stopped):
 )
 def test_a_training_that_diverges_stops_in_one_sentence_and_saves_nothing_of_it(tmp_path, changes):
     with pytest.raises(
-        ValueError, match=r"epoch \d: the loss is .*(nan|inf).*; take a lower learning_rate, after make clean"
+        ValueError,
+        match=r"epoch \d: the loss is .*(nan|inf).*; nothing of it is saved; lower learning_rate; make clean",
     ):
         train(tmp_path, Progress, **changes)
     if (tmp_path / "tiny.csv").exists():
@@ -240,7 +241,7 @@ def test_a_state_of_another_network_is_refused(stopped):
 
 def test_a_state_is_no_pickle(stopped):
     np.savez(stopped / "tiny.training.npz", metadata=np.array([{}], dtype=object))
-    with pytest.raises(ValueError, match=r"cannot be read .*allow_pickle=False"):
+    with pytest.raises(ValueError, match=r"cannot be read: .*allow_pickle=False"):
         progress_of(stopped)
 
 
