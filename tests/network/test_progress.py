@@ -225,7 +225,7 @@ def test_a_state_whose_history_has_no_losses_is_refused_with_a_way_out(stopped):
 def test_a_training_that_diverges_stops_in_one_sentence_and_saves_nothing_of_it(tmp_path, changes):
     with pytest.raises(
         ValueError,
-        match=r"epoch \d: the loss is .*(nan|inf).*; nothing of it is saved; lower learning_rate; make clean",
+        match=r"epoch \d: the loss is .*(nan|inf).*; lower learning_rate; make clean-training RUN=tiny",
     ):
         train(tmp_path, Progress, **changes)
     if (tmp_path / "tiny.csv").exists():
