@@ -45,9 +45,9 @@ def check_name(what: str, name: str) -> None:
         raise ValueError(f"{what} {reprlib.repr(name)}: a name has {rule}")
 
 
-def printable(text: str) -> str:
-    """Return a text for the terminal: what is neither printed nor a new line stands as Python writes it."""
-    return "".join(one if one.isprintable() or one == "\n" else repr(one)[1:-1] for one in text)
+def printable(text: object) -> str:
+    """Return a line, or a file's name, as it may be shown: what controls a terminal, or is no text, as an escape."""
+    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in str(text))
 
 
 def refuse_unknown_parameters() -> None:

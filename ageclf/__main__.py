@@ -49,7 +49,7 @@ def main() -> int:
         if arguments.command == "predict":
             return predict(arguments)
         if arguments.command == "sweep-plan":
-            print(ageclf.printable("\n".join(execute.plan_sweep(arguments.run, arguments.data))))
+            print(*map(ageclf.printable, execute.plan_sweep(arguments.run, arguments.data)), sep="\n")
         elif arguments.command == "pages":
             pages.write_pages(ageclf.ROOT / "reports" / arguments.run)
             pages.write_index(ageclf.ROOT / "reports")
@@ -78,8 +78,8 @@ def report_or_sweep(arguments: argparse.Namespace) -> int:
     options = arguments.command == "sweep", arguments.profile, arguments.keep_networks
     folder, failures = execute.make_report(arguments.run, arguments.data, *options)
     for failure in failures:
-        message = "error: {notebook} failed in cell {cell}: {error}\n       as far as it got: ".format(**failure)
-        print(ageclf.printable(f"{message}{folder / failure['file']}"), file=sys.stderr)
+        print(ageclf.printable("error: {notebook} failed in cell {cell}: {error}".format(**failure)), file=sys.stderr)
+        print(ageclf.printable(f"       as far as it got: {folder / failure['file']}"), file=sys.stderr)
     print(ageclf.printable(f"The report of {folder.name} is in {folder}; start at {folder.parent / 'index.html'}"))
     return 1 if failures else 0
 

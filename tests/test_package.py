@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import nbformat
 import pytest
@@ -106,9 +107,10 @@ def test_measures_without_what_is_shown_of_them_are_refused(tmp_path, changes):
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
-        ("größe 1\n", "größe 1\n"),
+        ("größe 1", "größe 1"),
+        (Path("ä b.png"), "ä b.png"),
         ("\x1b[31mred", r"\x1b[31mred"),
-        ("a\rb\x07", r"a\rb\x07"),
+        ("a\rb\x07\n", r"a\rb\x07\n"),
         ("Gr\udcfcn", r"Gr\udcfcn"),
         ("\u202eabc", r"\u202eabc"),
     ],

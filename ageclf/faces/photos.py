@@ -13,8 +13,9 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+import ageclf
 from ageclf.faces.csv_table import SIZE
-from ageclf.faces.utkface import mended, printable, shrink
+from ageclf.faces.utkface import mended, shrink
 
 READ = ["JPEG", "PNG", "WEBP", "GIF"]  # Pillow knows formats that run other programs, too
 with contextlib.suppress(ImportError):  # a plugin that not everybody installs
@@ -66,10 +67,10 @@ def read_faces(paths: Iterable[str | Path]) -> tuple[pd.DataFrame, np.ndarray, p
             cropped = [crop_face(photo, box) for box in boxes]
         except Exception as error:  # one photo must not cost the others
             what = error if isinstance(error, ValueError) else f"{type(error).__name__}: {error}; leave this photo out"
-            problems.append((printable(path), printable(" ".join(str(what).split()))))
+            problems.append((ageclf.printable(path), ageclf.printable(" ".join(str(what).split()))))
             continue
         boxes = (boxes * reduced).round().astype(int)
-        rows += [(printable(path), number, *box) for number, box in enumerate(boxes, start=1)]
+        rows += [(ageclf.printable(path), number, *box) for number, box in enumerate(boxes, start=1)]
         crops += cropped
     table = pd.DataFrame(rows, columns=["photo", "face", *BOX])
     crops = np.array(crops, dtype=np.uint8).reshape(-1, SIZE, SIZE)

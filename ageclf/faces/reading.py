@@ -14,7 +14,7 @@ import ageclf
 from ageclf.faces.csv_table import SIZE, read_csv
 from ageclf.faces.images import NEAR_BLACK
 from ageclf.faces.utkface import ENDINGS as PICTURES
-from ageclf.faces.utkface import files_in, folder_sha256, printable, read_folder
+from ageclf.faces.utkface import files_in, folder_sha256, read_folder
 
 TABLES = (".csv", ".tsv", ".parquet", ".zip", ".gz", ".bz2", ".xz", ".tar", ".tgz")  # endings of what is looked for
 CACHE_VERSION = 4  # part of a cached file's name: raise it when the same file would give other faces
@@ -86,7 +86,7 @@ def load_faces(source: str | Path, cache: bool = True, on_bad_rows: str = "raise
         remedy = "no row is good: see data/README.md for what belongs there" if table.empty else remedy
         raise ValueError(f"{path}: data row {row} (the first is 0), column {column}: {reason}{others}; {remedy}")
     table.insert(1, "face_id", [hashlib.sha256(image).hexdigest()[:16] for image in images])
-    name = "sample" if synthetic else printable(path.name)
+    name = "sample" if synthetic else ageclf.printable(path.name)
     source = {"name": name, "sha256": sha256, "synthetic": synthetic}
     return Faces(images, table, bad, source | {"warnings": _warnings(images, table["age"])})
 

@@ -92,8 +92,3 @@ def mended(content: bytes) -> bytes:
             one, other = (Image.open(io.BytesIO(each), formats=["JPEG"]) for each in contents)
             return whole if one == other else content
     return content
-
-
-def printable(name: str | Path) -> str:
-    """Return a file's name as it may be shown: what controls a terminal, or is no text at all, as an escape."""
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in str(name))

@@ -10,7 +10,7 @@ import pytest
 from _synthetic_faces import synthesize_sample
 from face_files import collected
 
-from ageclf.faces.utkface import folder_sha256, printable, read_folder
+from ageclf.faces.utkface import folder_sha256, read_folder
 
 NAME = "26_1_2_20170116184134921.jpg.chip.jpg"
 
@@ -175,14 +175,6 @@ def test_what_is_read_has_the_hash_of_the_folder(tmp_path, faces):
     digest = sha256()
     list(read_folder(tmp_path, digest))
     assert digest.hexdigest() == folder_sha256(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("name", "shown"),
-    [("ä b.png", "ä b.png"), ("\x1b[2J.png", r"\x1b[2J.png"), ("\udcfc.png", r"\udcfc.png"), ("\u202e\n", r"\u202e\n")],
-)
-def test_a_name_is_shown_without_what_controls_a_terminal(name, shown):
-    assert printable(Path(name)) == shown
 
 
 @pytest.mark.parametrize(("wide", "high"), [(200, 150), (199, 200), (47, 47), (1, 1)])
