@@ -13,11 +13,8 @@ import json
 import os
 import platform
 import re
-import reprlib
 import subprocess
 from collections.abc import Callable
-from datetime import datetime
-from operator import itemgetter
 from pathlib import Path
 
 __version__ = "0.1.0"
@@ -25,9 +22,7 @@ __version__ = "0.1.0"
 CHECKOUT = Path(__file__).parents[1].resolve()
 # data/, checkpoint/ and reports/ lie under ROOT: the checkout, unless a test or a cluster job says otherwise.
 ROOT = Path(os.environ.get("AGECLF_ROOT") or CHECKOUT).resolve()
-SCHEMA = 2  # of every JSON file that `write_json` writes
-# Of every run.json.
-RUN_KEYS = ("run", "data", "parameters", "configurations", "started", "commit", "versions", "earlier")
+SCHEMA = 2  # of every JSON file that `write_json` writes; *.schema.json name it too
 # Files of a checkpoint: the network, its provenance, the state of a stopped training. Networks of Keras 2 are HDF5.
 NETWORK, PROVENANCE, STATE = ".keras", ".json", ".training.npz"
 NETWORKS = (NETWORK, ".h5")
@@ -36,13 +31,6 @@ NETWORKS = (NETWORK, ".h5")
 def resolve(path: str | Path) -> Path:
     """Return `path` as it is when absolute, else below `ROOT`, so that a notebook runs from any directory."""
     return ROOT / Path(path).expanduser()
-
-
-def check_name(what: str, name: str) -> None:
-    """Raise ValueError unless `name`, of `what`, can be that of a folder and stand in a command as it is."""
-    if not re.fullmatch(r"[\w+][\w.+-]{0,99}", name):
-        rule = "at most 100 letters, digits, _, ., + and -, and starts with neither . nor -"
-        raise ValueError(f"{what} {reprlib.repr(name)}: a name has {rule}")
 
 
 def printable(text: object) -> str:
@@ -98,26 +86,20 @@ def write_json(path: str | Path, content: dict) -> None:
 
 
 def read_json(path: str | Path) -> dict | None:
-    """Return what a run.json, metrics.json or the like holds, None where there is nothing.
+    """Return what a run.json or metrics.json holds, None where there is nothing.
 
-    Raises ValueError for a file that is damaged, or was written by an earlier version of the project.
+    Raises ValueError for a file that is damaged, or was written by an earlier version of the project: run.schema.json
+    and metrics.schema.json, beside this module, say what must be in it.
     """
+    from jsonschema import Draft202012Validator, FormatChecker  # imported here: it would slow down every import of this
+
     path = Path(path)
+    schema = json.loads(Path(__file__).with_name(f"{path.stem}.schema.json").read_text(encoding="utf-8"))
     try:
         content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
-        if content is not None and content["schema"] != SCHEMA:
-            raise ValueError(f"it has schema {content['schema']}, this version reads {SCHEMA}")
-        if content and path.name == "run.json":
-            itemgetter(*RUN_KEYS)(content)  # KeyError says which it lacks
-            itemgetter("name", "sha256", "synthetic", "rows")(content["data"])
-            datetime.fromisoformat(content["started"])
-            for name in (*content["parameters"], *content["configurations"]):
-                check_name("in it,", name)
-        if content and path.name == "metrics.json":
-            for measure in (content["measures"]["accuracy"], content["baselines"]["most_frequent"]["accuracy"]):
-                sum(itemgetter("value", "low", "high")(measure))
-            content["n"] + len(content["edges"])
-    except (ValueError, KeyError, TypeError) as error:
+        for error in Draft202012Validator(schema, format_checker=FormatChecker()).iter_errors(content):
+            raise ValueError(f"{error.json_path}: {error.message:.99}")
+    except ValueError as error:
         what = f"damaged, or written by an earlier version of the project ({error})"
         raise ValueError(f"{path}: {what}; remove it, and type the same command again") from error
     return content

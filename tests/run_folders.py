@@ -13,7 +13,6 @@ RUN = {
     "commit": "abc1234-dirty",
     "versions": {"python": "3.12.1", "numpy": "2.4.6"},
     "started": "2026-01-02T10:00:00+00:00",
-    "earlier": {},
     "configurations": {},
 }
 MEASURE = {"value": 0.6488, "low": 0.6293, "high": 0.6668}

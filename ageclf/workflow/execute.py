@@ -108,20 +108,15 @@ def locked(folder: Path) -> Iterator[IO[str]]:
 def describe(folder: Path, content: dict[str, Any], data: dict[str, Any]) -> None:
     """Write run.json: what is about to run (`content`), on which data, with which code.
 
-    A folder made from other data is emptied first. Notebooks that ran already keep under `earlier` the commit and
-    versions that they ran with, since Snakemake may find them up to date.
+    A folder made from other data is emptied first. `attempts` are this and the earlier ones, newest first, with the
+    code of each, since Snakemake may find notebooks up to date that ran in one of them.
     """
     previous = ageclf.read_json(folder / "run.json")
     if previous and previous["data"]["sha256"] != data["sha256"]:
         run_folder.remove_run_outputs(folder)
-    run = {
-        "configurations": {},
-        **content,
-        "data": data,
-        **ageclf.code(),
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "earlier": pages.provenance(folder, previous) if previous else {},
-    }
+    this = {"started": datetime.now(UTC).isoformat(timespec="seconds"), **ageclf.code()}
+    attempts = [this, *previous.get("attempts", [])] if previous else [this]
+    run = {"configurations": {}, **content, "data": data, **this, "attempts": attempts}
     ageclf.write_json(folder / "run.json", run)
 
 
@@ -181,8 +176,7 @@ def _minutes(run: dict[str, Any], configuration: str, sha256: str) -> float | No
     if recorded is None or recorded["data"]["sha256"] != sha256:
         return None
     ran = {notebook: content.metadata.papermill for notebook, content in pages.executed(folder, parameters).items()}
-    wanted = {notebook: parameters[notebook] for notebook in parameters if notebook in (*run["notebooks"], *ran)}
-    same = {notebook: one.parameters for notebook, one in ran.items()} == wanted
+    same = {notebook: one.parameters for notebook, one in ran.items()} == parameters
     return sum(one.duration for one in ran.values()) / 60 if same else None
 
 

@@ -16,7 +16,7 @@ from nbformat import NotebookNode
 import ageclf
 from ageclf.faces.groups import REFERENCE_EDGES
 from ageclf.run_folder import failures
-from ageclf.workflow.dependencies import COMPARISON, EVALUATION
+from ageclf.workflow.dependencies import COMPARISON, EVALUATION, TRAINING
 
 REFERENCE_ACCURACY = 0.705  # what the reference design reports for its six groups, on a split that is not known
 
@@ -24,7 +24,7 @@ REFERENCE_ACCURACY = 0.705  # what the reference design reports for its six grou
 def read_report(folder: Path) -> dict[str, Any]:
     """Return run.json with `metrics` (None before an evaluation) and `failures` of a run's folder.
 
-    `stale` says that the metrics are those of an earlier attempt: the last one failed, and did not make them anew.
+    `stale` says that the metrics are those of an earlier attempt: the last one failed before it made them anew.
     `reference` is the accuracy to show beside the run's; None for other groups, and for synthetic faces: beside them
     it would look like something to compare with. Raises FileNotFoundError where there is no run.json, and ValueError
     for damaged files.
@@ -33,8 +33,7 @@ def read_report(folder: Path) -> dict[str, Any]:
     if run is None:
         raise FileNotFoundError(f"there is no run.json in {folder}; make report RUN=name makes one")
     metrics, failed = ageclf.read_json(folder / "metrics.json"), failures(folder)
-    started = datetime.fromisoformat(run["started"]).timestamp()
-    stale = bool(metrics and failed) and (folder / "metrics.json").stat().st_mtime < started
+    stale = bool(metrics) and any(failure["notebook"] in (TRAINING, EVALUATION) for failure in failed)
     alike = bool(metrics) and metrics["edges"] == list(REFERENCE_EDGES) and not run["data"]["synthetic"]
     reference = REFERENCE_ACCURACY if alike else None
     return run | {"metrics": metrics, "failures": failed, "stale": stale, "reference": reference}
@@ -58,35 +57,22 @@ def _read_executed(path: Path) -> NotebookNode:
     raise ValueError(f"{path} is not as papermill wrote it; remove it, and make report executes it again")
 
 
-def is_new(notebook: NotebookNode, run: dict[str, Any]) -> bool:
-    """Return whether the last `make report` of the run executed the notebook, and not an earlier one."""
-    return datetime.fromisoformat(notebook.metadata.papermill.start_time) >= datetime.fromisoformat(run["started"])
-
-
-def provenance(folder: Path, run: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return, by notebook, the `commit` and `versions` that it ran with: the run's, or those of an earlier one."""
-    unknown = {"commit": None, "versions": {}}
-    return {
-        name: {key: run[key] for key in unknown} if is_new(notebook, run) else run["earlier"].get(name, unknown)
-        for name, notebook in executed(folder, run["parameters"]).items()
-    }
-
-
 def write_pages(folder: Path) -> None:
     """Write <notebook>.html for every executed notebook of a run, each one file.
 
     A page of a notebook that is no longer there is removed. Raises FileNotFoundError where there is no run.json.
     """
     run, exporter = read_report(folder), html_exporter()
-    notebooks, code = executed(folder, run["parameters"]), provenance(folder, run)
+    notebooks, attempts = executed(folder, run["parameters"]), run.get("attempts", [run])
     evaluated = [name for name in run["configurations"] if (folder / name / f"{EVALUATION}.html").exists()]
     names = {"pages": list(notebooks), "evaluated": evaluated, "evaluation": EVALUATION, "comparison": COMPARISON}
     for name in run["parameters"].keys() - notebooks.keys():
         (folder / f"{name}.html").unlink(missing_ok=True)
     for name, notebook in notebooks.items():
         describe_figures(notebook)
-        shown = parameters(notebook, run)
-        page = {"name": name, "parameters": shown, "earlier": not is_new(notebook, run), **code[name]}
+        start = notebook.metadata.papermill.start_time  # in UTC, as those of attempts
+        code = next((attempt for attempt in attempts if attempt["started"] <= start), {})
+        page = {"name": name, "parameters": parameters(notebook, run), "code": code}
         html, _ = exporter.from_notebook_node(notebook, {"report": {"run": run, "page": page, **names}})
         ageclf.write_text(folder / f"{name}.html", html)
 
@@ -119,19 +105,17 @@ def anchored(html: str) -> tuple[str, list[tuple[str, str, str]]]:
 
 
 def describe_figures(notebook: NotebookNode) -> None:
-    """Give each figure, in the metadata of its output and in place, `number` on the page, `caption` and `alt`.
+    """Give each figure, in the metadata of its output and in place, `caption` and `alt`.
 
     A cell's metadata hold `caption` and `alt`: a sentence, or a list of one for each of the cell's figures. Where
     they do not, the nearest heading above stands in.
     """
-    heading, number = "", 0
+    heading = ""
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             heading = (re.findall(r"^#+ (.+)$", cell.source, re.MULTILINE) or [heading])[-1]
         figures = [output for output in cell.get("outputs", []) if "image/png" in output.get("data", {})]
         for i, figure in enumerate(figures):
-            number += 1
-            figure.metadata["number"] = number
             for key in ("caption", "alt"):
                 given = cell.metadata.get(key, heading)
                 texts = [given] if isinstance(given, str) else given

@@ -6,6 +6,7 @@ import functools
 import itertools
 import json
 import math
+import re
 from pathlib import Path
 from reprlib import repr as cut
 from typing import Any
@@ -44,14 +45,13 @@ def read_run(name: str, sweep: bool = False) -> dict[str, Any]:
     file, sections = f"runs/{name}.yaml", _load(name)
     defaults = {notebook: read_defaults(path) for notebook, path in dependencies.notebooks(CHECKOUT).items()}
     reported = {notebook: defaults[notebook] for notebook in defaults if notebook != COMPARISON}
+    check(file, sections, {"common": {}, **defaults, "notebooks": [], "grid": {}})
     listed = {key: sections.pop(key) for key in ("notebooks", "grid") if key in sections}
-    check(file, listed, {"notebooks": [], "grid": {}})
     check(f"{file}, notebooks", {str(notebook): {} for notebook in listed.get("notebooks", [])}, reported)
     check_sections(file, sections, defaults)
-    if not sweep and "grid" in listed:
-        raise ValueError(f"{file} has a grid, so it is a sweep: make sweep RUN={name}")
-    if sweep and "grid" not in listed:
-        raise ValueError(f"{file} has no grid, so it is one run: make report RUN={name}")
+    if sweep != ("grid" in listed):
+        found = "no grid, so it is one run: make report" if sweep else "a grid, so it is a sweep: make sweep"
+        raise ValueError(f"{file} has {found} RUN={name}")
     if sweep and any(values.get("part", "val") != "val" for values in sections.values()):
         raise ValueError(f"{file}: part must be 'val' in a sweep; the test part is for a claim, once")
     notebooks = listed.get("notebooks") or ([TRAINING, EVALUATION] if sweep else list(reported))
@@ -70,7 +70,7 @@ def _load(name: str) -> dict[str, Any]:
     names = sorted(file.stem for file in (CHECKOUT / "runs").glob("*.yaml"))
     if name not in names:
         raise FileNotFoundError(f"there is no run file runs/{name}.yaml; RUN=name takes one of {', '.join(names)}")
-    ageclf.check_name("the run file", name)
+    check_name("the run file", name)
     try:
         sections = yaml.load((CHECKOUT / "runs" / f"{name}.yaml").read_bytes(), _Loader) or {}
     except (yaml.YAMLError, RecursionError) as error:
@@ -78,6 +78,13 @@ def _load(name: str) -> dict[str, Any]:
     if not isinstance(sections, dict):
         raise ValueError(f"runs/{name}.yaml: expected sections (common, grid, names of notebooks), got {cut(sections)}")
     return sections
+
+
+def check_name(what: str, name: str) -> None:
+    """Raise ValueError unless `name`, of `what`, can be that of a folder and stand in a command as it is."""
+    if not re.fullmatch(r"[\w+][\w.+-]{0,99}", name):  # as run.schema.json has it
+        rule = "at most 100 letters, digits, _, ., + and -, and starts with neither . nor -"
+        raise ValueError(f"{what} {cut(name)}: a name has {rule}")
 
 
 class _Loader(yaml.SafeLoader):
@@ -131,7 +138,7 @@ def check_sections(where: str, sections: Sections, defaults: Sections) -> None:
     """
     allowed = {name: {k: v for k, v in values.items() if k not in ("run", "data")} for name, values in defaults.items()}
     allowed["common"] = {"data": "auto", **{key: values[key] for values in allowed.values() for key in values}}
-    check(where, sections, {name: {} for name in (*allowed, "notebooks", "grid")})
+    check(where, sections, allowed)
     for section, values in sections.items():
         check(f"{where}, {section}", values, allowed[section])
         if "groups" in values:
@@ -173,7 +180,6 @@ def _read_axes(file: str, grid: dict[str, Any], executed: Sections) -> Axes:
         for label, sections in levels.items():
             if not isinstance(sections, dict):
                 raise ValueError(f"{where}: {label} must hold sections as a run file does, got {cut(sections)}")
-            check(where, sections, executed | {"common": {}})
             check_sections(where, sections, executed)
             for same in (name for values in sections.values() for name in values if name in SAME):
                 raise ValueError(f"{where}: {same} must be the same in all configurations, or they cannot be compared")
@@ -193,7 +199,7 @@ def _configurations(run: str, sections: Sections, axes: Axes, executed: Sections
     for labels in itertools.product(*axes.values()):
         levels = dict(zip(axes, labels, strict=True))
         name = "_".join(f"{axis}-{label}" for axis, label in levels.items())
-        ageclf.check_name(f"{where}: the configuration", name)
+        check_name(f"{where}: the configuration", name)
         if name in configurations:
             raise ValueError(f"{where}: two configurations have the name {name!r}; change a label")
         parts = [sections, *(axes[axis][label] for axis, label in levels.items())]

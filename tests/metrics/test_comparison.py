@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from nbformat import v4
+from run_folders import RUN
 from scipy.stats import binomtest
 
 import ageclf
@@ -33,7 +34,7 @@ def write_sweep(root: Path, axes: dict[str, list[str]], configurations: dict[str
     folder = root / "reports" / "small"
     described = {name: {"levels": levels} for name, levels in configurations.items()}
     run = {"run": "small", "axes": axes, "configurations": described, "data": {**DATA, "rows": 120}}
-    ageclf.write_json(folder / "run.json", dict.fromkeys(ageclf.RUN_KEYS) | run)
+    ageclf.write_json(folder / "run.json", RUN | run)
     for name in configurations:
         (folder / name).mkdir(exist_ok=True)
     return folder

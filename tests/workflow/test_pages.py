@@ -169,11 +169,14 @@ def test_the_reference_stands_beside_nothing_else(folder, other):
 
 
 def test_a_page_says_which_code_ran_it_not_which_code_is_newest(folder):
-    earlier = {"04_training": {"commit": "0ld0ld0", "versions": {}}}
-    write_run(folder, started="2026-01-03T00:00:00+00:00", earlier=earlier)
+    write_run(folder, started="2026-01-03T00:00:00+00:00")
+    assert "unknown" in page(folder)
+    code = {f"2026-01-0{day}T00:00:00+00:00": f"commit{day}" for day in (3, 2, 1)}
+    attempts = [{"started": started, "commit": commit, "versions": {}} for started, commit in code.items()]
+    write_run(folder, started="2026-01-03T00:00:00+00:00", attempts=attempts)
     html = page(folder)
-    assert "0ld0ld0" in html
-    assert "abc1234" not in html
+    assert "commit2" in html
+    assert not {"commit1", "commit3", "abc1234"} & set(re.findall(r"\w+", html))
 
 
 def test_pages_link_to_each_other_and_only_to_what_is_there(folder):
