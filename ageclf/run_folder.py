@@ -1,5 +1,6 @@
 """What lies in a run's folder, reports/<run>/: results, executed notebooks, what failed; and its removal."""
 
+import contextlib
 import re
 import shutil
 from pathlib import Path
@@ -49,10 +50,9 @@ def failures(folder: Path) -> list[dict[str, str]]:
 def describe_failure(path: Path) -> dict[str, str]:
     """Return the `cell` that raised an error, or was the last to start, and the `error`: the cell's, or
     what the log beside the notebook says."""
-    try:
+    cells = []
+    with contextlib.suppress(Exception):  # no notebook, or papermill was killed while it wrote one: it may be anything
         cells = nbformat.read(path, as_version=4).cells
-    except Exception:  # no notebook, or papermill was killed while it wrote one: it may be anything
-        cells = []
     log = path.with_suffix(".log")
     messages, _, status = (log.read_text(errors="replace") if log.exists() else "").rpartition("exit status ")
     started = "none"
@@ -90,6 +90,11 @@ def remove_run_outputs(folder: Path) -> None:
         shutil.rmtree(folder / name, ignore_errors=True)
     for name in (*RUN_FILES, "run.json"):
         (folder / name).unlink(missing_ok=True)
-    for empty in (folder / "failed", folder):
-        if empty.is_dir() and not any(empty.iterdir()):
-            empty.rmdir()
+    remove_empty(folder / "failed", folder)
+
+
+def remove_empty(*folders: Path) -> None:
+    """Remove those of some folders that are there, and hold nothing."""
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            folder.rmdir()

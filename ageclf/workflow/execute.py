@@ -31,8 +31,8 @@ def make_report(
 ) -> tuple[Path, list[dict[str, str]]]:
     """Execute the notebooks of a run, make its pages and the index; return its folder and `run_folder.failures` of it.
 
-    Without a name: `sample` when there is no data set, else `best`. `data` is a path (relative to the
-    working directory), "sample" or "auto", and beats the run file's. Only notebooks that are out of date run.
+    Without a name: `sample` when there is no data set, else `best`. `data`, as `reading.find_source` takes it, beats
+    the run file's. Only notebooks that are out of date run.
 
     Of a `sweep`, as many configurations run side by side as there are cores, each with its share of these, or as
     Snakemake's `profile` (a folder) says; then they are compared. One that fails stops no other. A network is removed
@@ -46,19 +46,16 @@ def make_report(
     for warning in source.get("warnings", []):
         LOGGER.warning(ageclf.printable(f"warning: {warning}"))
     folder, checkpoint = (ageclf.ROOT / place / run["run"] for place in ("reports", "checkpoint"))
-    here = ["--cores", "all"]
-    options = ["--profile", str(Path(profile).absolute())] if profile else [*here]
+    options = ["--profile", str(Path(profile).absolute())] if profile else ["--cores", "all"]
     options += ["--notemp"] if keep_networks else []
     # The checkpoint of a run that is no sweep is no output of a rule: Snakemake cannot miss it.
     options += [] if sweep or Path(f"{checkpoint}{ageclf.NETWORK}").exists() else ["--forcerun", TRAINING]
     with locked(folder) as lock:
         describe(folder, run, source)
         for configuration, content in run["configurations"].items():
-            own = {"run": f"{run['run']}/{configuration}", **content, "threads": run["threads"]}
-            describe(folder / configuration, own, source)
-        execute(folder, lock, options, *([[*here, f"{COMPARISON}.ipynb"]] if sweep else []))
-        with contextlib.suppress(OSError):  # of a sweep; not empty when trainings were stopped
-            checkpoint.rmdir()
+            describe(folder / configuration, {"run": f"{run['run']}/{configuration}", **content}, source)
+        execute(folder, lock, options, *([["--cores", "all", f"{COMPARISON}.ipynb"]] if sweep else []))
+        run_folder.remove_empty(checkpoint)  # of a sweep; not empty when trainings were stopped
         for place in (*run["configurations"], ""):
             pages.write_pages(folder / place)
         pages.write_index(folder.parent)
@@ -70,12 +67,9 @@ def prepare(name: str | None, data: str | None, sweep: bool) -> tuple[dict[str, 
 
     Raises FileNotFoundError where there are none, and the errors of `read_run` and `reading.load_faces`.
     """
-    if data not in (None, "auto", "sample"):
-        data = str(Path(data).expanduser().absolute())
     name = name or ("sample" if reading.find_source(data or "auto") == "sample" else "best")
     run = read_run(name, sweep)
-    given = [run["parameters"], *(content["parameters"] for content in run["configurations"].values())]
-    every = [values for parameters in given for values in parameters.values()]
+    every = [values for part in (run, *run["configurations"].values()) for values in part["parameters"].values()]
     wanted = next(values["data"] for values in every if "data" in values)
     source = reading.find_source(data or wanted)
     if source == "sample" and wanted != "sample":
@@ -145,9 +139,7 @@ def execute(folder: Path, lock: IO[str], *calls: list[str]) -> None:
                 with contextlib.suppress(ProcessLookupError):  # nothing is left of the group
                     os.killpg(process.pid, signal.SIGINT)
                 process.wait()
-            for empty in (*folder.glob("failed"), *folder.glob("*/failed")):
-                with contextlib.suppress(OSError):  # there, and not empty
-                    empty.rmdir()
+            run_folder.remove_empty(folder / "failed", *folder.glob("*/failed"))
             if status and not run_folder.failures(folder):
                 why = run_folder.reason((folder / "snakemake.log").read_text(errors="replace"), status)
                 raise ValueError(f"Snakemake stopped: {why}; see {folder / 'snakemake.log'}")
@@ -216,6 +208,5 @@ def clean_training(name: str) -> list[Path]:
         for path in found:
             ageclf.remove_partial(path)
             path.unlink(missing_ok=True)
-        with contextlib.suppress(OSError):  # no folder, or not empty
-            (folder / name).rmdir()
+        run_folder.remove_empty(folder / name)  # of a sweep
     return found

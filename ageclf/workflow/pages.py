@@ -1,6 +1,7 @@
 """Pages from executed notebooks, and the index of all runs: HTML that loads nothing from anywhere."""
 
 import contextlib
+import itertools
 import re
 from collections.abc import Iterable
 from datetime import datetime
@@ -44,8 +45,7 @@ def executed(folder: Path, names: Iterable[str]) -> dict[str, NotebookNode]:
 
     Raises ValueError for one that is damaged, or was saved by another program than papermill.
     """
-    paths = {name: folder / f"{name}.ipynb" for name in sorted(names)}
-    return {name: _read_executed(path) for name, path in paths.items() if path.exists()}
+    return {name: _read_executed(path) for name in sorted(names) if (path := folder / f"{name}.ipynb").exists()}
 
 
 def _read_executed(path: Path) -> NotebookNode:
@@ -63,16 +63,14 @@ def write_pages(folder: Path) -> None:
     A page of a notebook that is no longer there is removed. Raises FileNotFoundError where there is no run.json.
     """
     run, exporter = read_report(folder), html_exporter()
-    notebooks, attempts = executed(folder, run["parameters"]), run.get("attempts", [run])
+    notebooks = executed(folder, run["parameters"])
     evaluated = [name for name in run["configurations"] if (folder / name / f"{EVALUATION}.html").exists()]
     names = {"pages": list(notebooks), "evaluated": evaluated, "evaluation": EVALUATION, "comparison": COMPARISON}
     for name in run["parameters"].keys() - notebooks.keys():
         (folder / f"{name}.html").unlink(missing_ok=True)
     for name, notebook in notebooks.items():
         describe_figures(notebook)
-        start = notebook.metadata.papermill.start_time  # in UTC, as those of attempts
-        code = next((attempt for attempt in attempts if attempt["started"] <= start), {})
-        page = {"name": name, "parameters": parameters(notebook, run), "code": code}
+        page = {"name": name, "parameters": papermill.inspect_notebook(notebook)}  # of a path, braces are a pattern
         html, _ = exporter.from_notebook_node(notebook, {"report": {"run": run, "page": page, **names}})
         ageclf.write_text(folder / f"{name}.html", html)
 
@@ -92,16 +90,9 @@ def html_exporter() -> HTMLExporter:
 
 def anchored(html: str) -> tuple[str, list[tuple[str, str, str]]]:
     """Return a page's HTML with an anchor at each heading below its title; and of each level, anchor and text."""
-    found = []
-
-    def with_anchor(heading: re.Match) -> str:
-        level, text = heading.groups()
-        words = re.findall(r"\w+", re.sub(r"<.*?>|&.*?;", " ", text.lower()))
-        anchor = "-".join([str(len(found) + 1), *words])
-        found.append((level, anchor, text))
-        return f'<h{level} id="{anchor}">{text}</h{level}>'
-
-    return re.sub(r"<h([23])>(.+?)</h\1>", with_anchor, html, flags=re.DOTALL), found
+    numbers = itertools.count(1)
+    html = re.sub("<h([23])>", lambda heading: f'<h{heading[1]} id="section-{next(numbers)}">', html)
+    return html, re.findall(r'<h([23]) id="(section-\d+)">(.+?)</h\1>', html, re.DOTALL)
 
 
 def describe_figures(notebook: NotebookNode) -> None:
@@ -123,13 +114,6 @@ def describe_figures(notebook: NotebookNode) -> None:
                 figure.metadata[key] = texts[i] if len(texts) == len(figures) else numbered
 
 
-def parameters(notebook: NotebookNode, run: dict[str, Any]) -> list[tuple[str, Any, str]]:
-    """Return name, value and explanation of each parameter that the notebook ran with."""
-    given = {**notebook.metadata.papermill.parameters, "data": run["data"]["name"]}
-    every = papermill.inspect_notebook(notebook)  # a path with braces would be taken for a pattern
-    return [(name, given.get(name, one["default"].strip("\"'")), one["help"]) for name, one in every.items()]
-
-
 def write_index(reports: Path) -> None:
     """Write index.html, a table of all runs below `reports`, newest first; each leads to its evaluation or comparison,
     where there is one. Runs whose files are damaged are named below it."""
@@ -141,6 +125,5 @@ def write_index(reports: Path) -> None:
             runs.append(read_report(folder) | {"folder": folder.name, "pages": pages, "start": start})
         except Exception as error:  # whatever it is, the other runs are shown
             damaged.append(str(error))
-    runs.sort(key=lambda run: run["started"], reverse=True)
     html = html_exporter().environment.get_template("runs.html.j2").render(runs=runs, damaged=damaged)
     ageclf.write_text(reports / "index.html", html)

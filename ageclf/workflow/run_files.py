@@ -178,8 +178,7 @@ def _read_axes(file: str, grid: dict[str, Any], executed: Sections) -> Axes:
         else:
             levels = {str(label): sections for label, sections in values.items()}
         for label, sections in levels.items():
-            if not isinstance(sections, dict):
-                raise ValueError(f"{where}: {label} must hold sections as a run file does, got {cut(sections)}")
+            check(f"{where}, {label}", {"sections": sections}, {"sections": {}})
             check_sections(where, sections, executed)
             for same in (name for values in sections.values() for name in values if name in SAME):
                 raise ValueError(f"{where}: {same} must be the same in all configurations, or they cannot be compared")

@@ -105,6 +105,8 @@ def test_a_report_on_other_data_starts_clean_but_keeps_a_persons_files(tmp_path)
         (tmp_path / name).touch()
     execute.describe(tmp_path, content, data)
     assert (tmp_path / "metrics.json").exists()
+    run = json.loads((tmp_path / "run.json").read_text())
+    assert len(run["attempts"]) == 2
     execute.describe(tmp_path, content, {**data, "sha256": "b" * 64})
     assert sorted(path.name for path in tmp_path.iterdir()) == ["notes.txt", "run.json"]
 

@@ -213,11 +213,13 @@ def test_a_notebook_cut_short_in_writing_still_counts_as_failed(folder):
     assert "05 evaluation failed" in index(folder)
 
 
-def test_a_headline_that_outlived_a_failed_attempt_says_so(folder):
+@pytest.mark.parametrize("failed", ["04_training", "05_evaluation"])
+def test_a_headline_that_outlived_a_failed_attempt_says_so(folder, failed):
     (folder / "metrics.json").write_text(json.dumps(METRICS))
-    write_run(folder, started="2125-01-01T00:00:00+00:00")
     assert "From an earlier attempt" not in page(folder)
-    executed(folder / "failed" / "05_evaluation.ipynb", [])
+    executed(folder / "failed" / "01_black_edges.ipynb", [])
+    assert "From an earlier attempt" not in page(folder), "its evaluation is up to date"
+    executed(folder / "failed" / f"{failed}.ipynb", [])
     assert "From an earlier attempt" in page(folder)
     assert "From an earlier attempt" in index(folder)
 
