@@ -11,6 +11,7 @@ import nbformat
 import psutil
 import pytest
 from face_files import write_csv
+from nbformat import v4
 from run_folders import executed
 from tiny_checkout import (
     ageclf_command,
@@ -480,7 +481,7 @@ def test_a_plan_says_what_is_done_quotes_the_run_file_and_changes_nothing(own_ch
     execute.describe(folder, content | {"run": "mine/epochs-6"}, source)
     for name, parameters in content["parameters"].items():  # each takes 85 s
         assert execute.plan_sweep("mine")[0] == "epochs-6: to do"
-        executed(folder / f"{name}.ipynb", [], **parameters)
+        executed(folder / f"{name}.ipynb", [v4.new_markdown_cell(f"# {name}")], **parameters)
     done = ["epochs-6: done in 3 min", *to_do[1:], "2 of 3 configurations to do, 2 side by side", *comment]
     assert execute.plan_sweep("mine") == done
     write_run(own_checkout, "mine", {"common": SAMPLE | {"seed": 5}, "grid": {"04_training.epochs": [6, 12, 18]}})
