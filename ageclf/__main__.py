@@ -8,7 +8,7 @@ from pathlib import Path
 import ageclf
 
 try:
-    from ageclf.workflow import execute, pages
+    from ageclf.workflow import execute
 except ModuleNotFoundError as error:
     sys.exit(f"error: {sys.executable} has no {error.name}; use make, or `source .venv/bin/activate` after it")
 except KeyboardInterrupt:  # the imports take seconds
@@ -29,8 +29,6 @@ def main() -> int:
         command.add_argument("--run", required=True, help="name of a file in runs/ with a grid")
     for command in (report, sweep, plan):
         command.add_argument("--data", help="file or folder of faces, or sample; default: that of the run file")
-    command = commands.add_parser("pages", help="make the pages of a run and the index again, executing nothing")
-    command.add_argument("run", help="name of a folder in reports/")
     command = commands.add_parser("clean-training", help="remove the state and the checkpoint of a run's training")
     command.add_argument("--run", required=True, help="name of the run; lab is that of a notebook run by hand")
     command = commands.add_parser("export", help="write a run's network as a TensorFlow SavedModel, under checkpoint/")
@@ -50,9 +48,6 @@ def main() -> int:
             return predict(arguments)
         if arguments.command == "sweep-plan":
             print(*map(ageclf.printable, execute.plan_sweep(arguments.run, arguments.data)), sep="\n")
-        elif arguments.command == "pages":
-            pages.write_pages(ageclf.ROOT / "reports" / arguments.run)
-            pages.write_index(ageclf.ROOT / "reports")
         elif arguments.command == "clean-training":
             print("removed:", *execute.clean_training(arguments.run), sep="\n  ")
         elif arguments.command == "export":

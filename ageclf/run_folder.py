@@ -79,11 +79,13 @@ def reason(messages: str, status: int) -> str:
 def remove_run_outputs(folder: Path) -> None:
     """Remove what runs wrote in a run's folder and in its configurations', and each when nothing else is in it.
 
-    run.json goes last, so that a removal that was interrupted can be repeated.
+    No file in it says what goes: only `RUN_FILES`, and notebooks with names of the checkout's. run.json goes last, so
+    that a removal that was interrupted can be repeated.
     """
     for configuration in sorted(path.parent for path in folder.glob("*/run.json")):
         remove_run_outputs(configuration)
-    for name in ageclf.read_json(folder / "run.json")["parameters"]:
+    for notebook in (ageclf.CHECKOUT / "notebooks").glob("*.ipynb"):
+        name = notebook.stem
         for path in [folder / f"{name}.ipynb", folder / f"{name}.html", *folder.glob(f"failed/{name}.*")]:
             path.unlink(missing_ok=True)
     for name in RUN_FOLDERS:

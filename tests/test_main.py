@@ -41,7 +41,6 @@ def command(tmp_path, monkeypatch, capsys):
         (["report", "--run", "smaple"], "error: there is no run file runs/smaple.yaml; RUN=name takes one of "),
         (["report", "--run", "utkface"], "error: run 'utkface' needs a data set"),
         (["report", "--data", "nowhere.csv"], "nowhere.csv"),
-        (["pages", "nothing"], "error: there is no run.json in "),
         (["sweep", "--run", "sample-sweep", "--profile", "nowhere"], "error: nowhere: no such folder; PROFILE is"),
         (["clean-training", "--run", ""], "error: no training of run '' in "),
         (["report", "--run", "../runs/sample"], "error: there is no run file runs/../runs/sample.yaml; RUN"),
@@ -63,15 +62,6 @@ def folder(tmp_path):
     data = {"name": "sample", "sha256": "0", "synthetic": True, "rows": 1}
     execute.describe(folder, {"run": "sample", "parameters": {"04_training": {}}}, data)
     return folder
-
-
-@pytest.mark.parametrize("name", ["run.json", "04_training.ipynb"])
-def test_a_damaged_file_of_a_report_is_named_with_what_to_do(command, folder, name):
-    (folder / name).write_text('{"cells": []')
-    status, printed = command("pages", "sample")
-    assert (status, printed.count("\n")) == (2, 1)
-    assert printed.startswith(f"error: {folder / name}")
-    assert "remove it, and " in printed
 
 
 def test_python_without_the_packages_says_where_they_are(tmp_path):
@@ -126,18 +116,19 @@ def test_clean_reports_leaves_a_run_alone_that_is_going_on(command, folder):
     assert (folder / "run.json").exists()
 
 
-def test_clean_reports_follows_no_name_out_of_its_folder_and_names_what_it_leaves(command, folder, tmp_path):
+def test_clean_reports_believes_no_file_about_what_goes(command, folder, tmp_path):
     precious = tmp_path / "precious.html"
     precious.touch()
-    foreign, old = (folder.parent / name for name in ("foreign", "old"))
-    write_run(foreign, parameters={"../../precious": {}})
+    foreign, old, damaged = (folder.parent / name for name in ("foreign", "old", "damaged"))
+    write_run(foreign, parameters={"../../precious": {}, "../../reports/mine": {}, "mine": {}})
     write_run(old, schema=1)
-    status, printed = command("clean-reports")
-    assert (status, printed.count("\n")) == (2, 1)
-    assert f"{foreign / 'run.json'}: " in printed
-    assert f"{old / 'run.json'}: " in printed
+    write_run(damaged)
+    (damaged / "run.json").write_text("{")
+    (foreign / "mine.html").touch()
+    assert command("clean-reports") == (0, "")
     assert precious.exists()
-    assert not folder.exists(), "the others are removed"
+    left = {str(path.relative_to(folder.parent)) for path in folder.parent.rglob("*") if path.is_file()}
+    assert left == {"foreign/mine.html"}
 
 
 @pytest.mark.parametrize("target", ["file", "missing", "folder"])

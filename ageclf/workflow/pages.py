@@ -77,13 +77,11 @@ def write_pages(folder: Path) -> None:
 
 def html_exporter() -> HTMLExporter:
     """Return nbconvert's exporter with the template of this package: no code, no prompts, progress bars folded."""
+    parts = ("input", "input_prompt", "output_prompt", "anchor_links")
     return HTMLExporter(
         template_name="report",
         extra_template_basedirs=[str(Path(__file__).parent / "templates")],
-        exclude_input=True,
-        exclude_input_prompt=True,
-        exclude_output_prompt=True,
-        exclude_anchor_links=True,
+        **{f"exclude_{part}": True for part in parts},
         filters={"anchored": anchored},
     )
 
