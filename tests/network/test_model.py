@@ -143,7 +143,7 @@ def test_each_efficientnet_is_rescaled_once(backbone, own):
 
 
 def test_unknown_backbone_is_refused_with_those_that_exist():
-    with pytest.raises(ValueError, match="small, EfficientNetV2B0"):
+    with pytest.raises(ValueError, match="small, EfficientNetLite0, EfficientNetV2B0"):
         build_network("ResNet50")
 
 
