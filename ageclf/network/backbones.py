@@ -22,8 +22,10 @@ def build_backbone(backbone: str, image_size: int, own_rescaling: bool = False) 
         return _small(image_size)
     if backbone == LITE:
         return _efficientnet_lite0(image_size)
-    settings = {"include_top": False, "weights": None, "include_preprocessing": own_rescaling, "name": "backbone"}
-    return getattr(keras.applications, backbone)(input_shape=(image_size, image_size, 3), **settings)
+    settings = {"include_top": False, "weights": None, "include_preprocessing": own_rescaling}
+    body = getattr(keras.applications, backbone)(input_shape=(image_size, image_size, 3), **settings)
+    body.name = "backbone"  # given as an argument, Keras looks it up among its networks
+    return body
 
 
 def _small(image_size: int) -> keras.Model:
