@@ -37,7 +37,8 @@ def main(folder: Path) -> None:
     targets = {name: np.eye(n, dtype="float32")[rng.integers(0, n, len(images))] for name, n in widths.items()}
     model = build_network(image_size=16, augment=augmentation(seed=1))
     path = folder / "jax.keras"
-    provenance = {"groups": group_names(), "edges": list(REFERENCE_EDGES), "backbone": "small", "image_size": 16}
+    provenance = {"run": "jax", "groups": group_names(), "edges": list(REFERENCE_EDGES)}
+    provenance |= {"backbone": "small", "image_size": 16}
     progress = Progress(path, folder / "jax.csv", provenance | {"flip_average": True}, flip_averaged(model))
     schedule = {"head_epochs": 0, "epochs": 1, "batch_size": 8, "head_learning_rate": 0.0, "learning_rate": 1e-3}
     recipe = {"weight_decay": 0.02, "ema_momentum": 0.5, "batch_norm_faces": 8, "auxiliary": 0.3}
