@@ -114,7 +114,7 @@ def describe_figures(notebook: NotebookNode) -> None:
 
 def write_index(reports: Path) -> None:
     """Write index.html, a table of all runs below `reports`, newest first; each leads to its evaluation or comparison,
-    where there is one. Runs whose files are damaged are named below it."""
+    where there is one. Runs whose files are damaged are named above it."""
     runs, damaged = [], []
     for folder in (path.parent for path in reports.glob("*/run.json")):
         pages = [page.stem for page in sorted(folder.glob("*.html"))]
