@@ -102,7 +102,7 @@ def test_baselines_are_measured_on_the_same_faces(labels):
 def test_results_come_back_as_they_were_written(tmp_path, monkeypatch):
     monkeypatch.setattr(ageclf, "ROOT", tmp_path)
     true = np.array([0, 0, 1, 1])
-    results = evaluate(table(true, true, true))
+    results = evaluate(table(true, true, true)) | {"part": "test"}
     assert results["per_group"][5]["recall"] == {"value": None, "low": None, "high": None}
     folder = tmp_path / "reports" / "run"
     write_results(folder, table(true, true, true), results)
