@@ -17,6 +17,8 @@ from typing import IO, Any
 import ageclf
 from ageclf import run_folder
 from ageclf.faces import reading
+from ageclf.faces.clusters import assign_parts, cluster_near_duplicates, split_warnings
+from ageclf.faces.groups import REFERENCE_EDGES, age_to_group, group_names
 from ageclf.workflow import pages
 from ageclf.workflow.dependencies import COMPARISON, TRAINING
 from ageclf.workflow.run_files import read_run
@@ -65,20 +67,24 @@ def make_report(
 def prepare(name: str | None, data: str | None, sweep: bool) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return what run.json holds of a run by its run file, with `data` for those that the file names; and of the data.
 
-    Raises FileNotFoundError where there are none, and the errors of `read_run` and `reading.load_faces`.
+    The data's `warnings` are those of the faces and of their split: they are said before anything is trained. Raises
+    FileNotFoundError where there are none, and the errors of `read_run` and `reading.load_faces`.
     """
     name = name or ("sample" if reading.find_source(data or "auto") == "sample" else "best")
     run = read_run(name, sweep)
     every = [values for part in (run, *run["configurations"].values()) for values in part["parameters"].values()]
-    wanted = next(values["data"] for values in every if "data" in values)
-    source = reading.find_source(data or wanted)
-    if source == "sample" and wanted != "sample":
+    given = {key: value for values in every for key, value in values.items()}
+    source = reading.find_source(data or given["data"])
+    if source == "sample" and given["data"] != "sample":
         remedy = "put age_gender.csv into data/ or give DATA=path (RUN=sample needs none)"
         raise FileNotFoundError(f"run {name!r} needs a data set: {remedy}")
     for values in every:
         values.update({"data": str(source)} if "data" in values else {})
-    on_bad_rows = next((values["on_bad_rows"] for values in every if "on_bad_rows" in values), "raise")
-    faces = reading.load_faces(source, on_bad_rows=on_bad_rows)
+    faces = reading.load_faces(source, on_bad_rows=given.get("on_bad_rows", "raise"))
+    edges, clusters = given.get("groups", REFERENCE_EDGES), cluster_near_duplicates(faces.images)
+    parts = assign_parts(faces.table["face_id"], clusters, given.get("split_seed", 0))
+    groups = age_to_group(faces.table["age"], edges)
+    faces.source["warnings"] += split_warnings(clusters, parts, groups, group_names(edges))
     threads = max(1, CORES // max(1, len(run["configurations"])))
     return {"run": name, **run, "threads": threads}, {**faces.source, "rows": len(faces.table)}
 

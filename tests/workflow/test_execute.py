@@ -88,6 +88,16 @@ def test_warnings_about_the_data_are_said_once_and_kept_for_the_pages(own_checko
     assert json.loads((folder / "run.json").read_text())["data"]["warnings"] == warned.source["warnings"]
 
 
+def test_what_a_split_can_hardly_mean_is_said_before_anything_is_executed(own_checkout, tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(execute, "execute", lambda *arguments: None)
+    write_run(own_checkout, "mine", {"common": {"data": str(write_csv(tmp_path / "faces.csv")), "groups": [6, 19]}})
+    folder, _ = execute.make_report("mine")
+    assert "warning: no face is in the group 6-18" in caplog.messages
+    warnings = json.loads((folder / "run.json").read_text())["data"]["warnings"]
+    assert [f"warning: {warning}" for warning in warnings] == caplog.messages
+
+
 def test_one_report_of_a_run_at_a_time(tmp_path):
     with execute.locked(tmp_path / "a"):
         with pytest.raises(BlockingIOError, match="'a' is being made already"), execute.locked(tmp_path / "a"):

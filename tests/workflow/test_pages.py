@@ -271,10 +271,6 @@ def test_warnings_about_the_data_stand_at_the_head_of_every_page(folder):
     write_run(folder, data=RUN["data"] | {"warnings": ["all ages are below <10>"]})
     html = page(folder)
     assert html.index("all ages are below &lt;10&gt;") < html.index('class="run"')
-    measured = RUN["data"] | {"warnings": ["all ages are below <10>", "97% of the faces are in the part train"]}
-    (folder / "metrics.json").write_text(json.dumps(METRICS | {"data": measured}))
-    html = page(folder)
-    assert html.count("all ages are below &lt;10&gt;") == html.count("97% of the faces are in the part train") == 1
 
 
 def test_the_index_lists_runs_newest_first_and_only_runs(folder):
