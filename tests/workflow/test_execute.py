@@ -279,6 +279,11 @@ def test_a_snakemake_that_cannot_start_says_why_in_one_line(own_checkout, tmp_pa
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_to_the_command_alone_ends_all_that_it_started_and_the_same_command_goes_on(tmp_path, number):
     """As a script has it that was started in the background: with Ctrl-C ignored."""
+
+    def as_in_the_background():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(number, signal.SIG_DFL)  # the tests themselves may run under nohup
+
     checkout = make_checkout(tmp_path / "checkout")
     write_run(checkout, "sample", {"notebooks": ["02_brightness"], "common": SAMPLE})
     waits = (
@@ -293,7 +298,7 @@ def test_a_signal_to_the_command_alone_ends_all_that_it_started_and_the_same_com
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
+        preexec_fn=as_in_the_background,
     )
     wait_for((folder / "up").exists)
     below = psutil.Process(process.pid).children(recursive=True)
