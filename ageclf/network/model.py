@@ -12,7 +12,7 @@ import pandas as pd
 from scipy.special import ndtr
 
 from ageclf.faces.csv_table import SIZE
-from ageclf.network.backbones import BACKBONES, LITE, RESIDUAL, build_backbone
+from ageclf.network.backbones import BACKBONES, LITE, build_backbone
 from ageclf.network.backend import keras
 from ageclf.network.pretrained import load_backbone_weights
 
@@ -30,18 +30,14 @@ def augmentation(
     translation: float = 0.1,
     rotation: float = 0.05,
     whole_pixels: bool = False,
-    contrast: float = 0.0,
-    erasing: float = 0.0,
     seed: int = 0,
 ) -> keras.Model:
     """Random changes of grey pictures, float (n, 48, 48, 1) in 0–255 to the same; they act in training only.
 
     `brightness` is the largest change as a fraction of 255, `translation` as a fraction of the picture's side,
-    `rotation` as a fraction of a full turn, `contrast` as a fraction of each pixel's distance from the picture's mean.
-    A strength of zero leaves its layer out. Brightness and contrast come before the moves: what a move uncovers is
-    filled with black (0), and stays black. With `whole_pixels`, shifts are rounded, and blur nothing. Last, with the
-    probability `erasing`, a rectangle of 2 to 33 % of the picture becomes grey (Zhong et al., "Random erasing data
-    augmentation", 2020).
+    `rotation` as a fraction of a full turn. A strength of zero leaves its layer out. Brightness comes before the
+    moves: what a move uncovers is filled with black (0), and stays black. With `whole_pixels`, shifts are rounded,
+    and blur nothing.
     """
     exact = {"dtype": "float32"}  # whatever the precision of the rest: bfloat16 has a quarter of a pixel's accuracy
     black = {"fill_mode": "constant", "fill_value": 0.0, **exact}
@@ -50,16 +46,11 @@ def augmentation(
         x = layers.RandomFlip("horizontal", **exact, seed=seed, name="flip")(x)
     if brightness:
         x = layers.RandomBrightness(brightness, (0, 255), **exact, seed=seed + 1, name="brightness")(x)
-    if contrast:
-        x = layers.RandomContrast(contrast, (0, 255), **exact, seed=seed + 4, name="contrast")(x)
     if translation:
         shift = {"interpolation": "nearest" if whole_pixels else "bilinear", "name": "translation", **black}
         x = layers.RandomTranslation(translation, translation, **shift, seed=seed + 2)(x)
     if rotation:
         x = layers.RandomRotation(rotation, **black, seed=seed + 3, name="rotation")(x)
-    if erasing:
-        always = (erasing, erasing)  # of one number, Keras draws a probability between it and 0
-        x = layers.RandomErasing(always, fill_value=127, **exact, seed=seed + 5, name="erasing")(x)
     model = keras.Model(inputs, x, name="augmentation")
     if keras.backend.backend() == "jax":
         # Random moves report that they cannot be compiled, which is true of TensorFlow's XLA alone; where one layer
@@ -95,7 +86,7 @@ def build_network(
     x = inputs if augment is None else augment(inputs)
     if image_size != SIZE:
         x = layers.Resizing(image_size, image_size, name="resize")(x)
-    if backbone not in RESIDUAL:
+    if backbone != "small":
         x = layers.Concatenate(name="rgb")([x, x, x])
     # Lite0, S, M and L were trained on [-1, 1]; B0–B3 on ImageNet's mean and variance, which Keras builds in.
     own_rescaling = include_preprocessing and "V2B" in backbone

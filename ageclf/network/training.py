@@ -25,16 +25,11 @@ class Batches(keras.utils.PyDataset):
 
     With `fit(…, shuffle=False)` the order depends on `seed` and the number of the epoch alone: it is new in every
     epoch, which that of `fit(arrays, shuffle=True)` after seeding is not, and the same in every run.
-
-    With `mixup` above 0, images are float32: each is mixed with another of its batch, in a proportion from the beta
-    distribution with both parameters `mixup`, and so are their targets (Zhang et al., "mixup", 2018).
     """
 
-    def __init__(
-        self, images: np.ndarray, targets: Targets, batch_size: int, seed: int, epoch: int = 0, mixup: float = 0.0
-    ):
+    def __init__(self, images: np.ndarray, targets: Targets, batch_size: int, seed: int, epoch: int = 0):
         super().__init__()
-        self.images, self.targets, self.mixup = images[..., np.newaxis], targets, mixup
+        self.images, self.targets = images[..., np.newaxis], targets
         self.batch_size, self.seed, self.epoch = batch_size, seed, epoch - 1
         self.on_epoch_end()
 
@@ -47,11 +42,7 @@ class Batches(keras.utils.PyDataset):
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, Targets]:
         chosen = self.order[index * self.batch_size : (index + 1) * self.batch_size]
-        batch = self.images[chosen], _take(self.targets, chosen)
-        if not self.mixup:
-            return batch
-        share = np.float32(np.random.default_rng((self.seed, self.epoch, index)).beta(self.mixup, self.mixup))
-        return keras.tree.map_structure(lambda array: share * array + (1 - share) * array[::-1], batch)
+        return self.images[chosen], _take(self.targets, chosen)
 
 
 def warmup_cosine(peak: float, steps: int, warmup: float = 0.05) -> keras.optimizers.schedules.LearningRateSchedule:
@@ -151,7 +142,6 @@ def fit(
     ema_momentum: float = 0.0,
     batch_norm_faces: int = 0,
     auxiliary: float = 0.0,
-    mixup: float = 0.0,
 ) -> None:
     """Train the head alone for `head_epochs` at a constant rate, then all layers for `epochs` by `warmup_cosine`.
 
@@ -165,7 +155,7 @@ def fit(
     In the second phase, with `ema_momentum` above 0, the EMA of the weights is validated and saved, with batch-norm
     statistics recomputed on `batch_norm_faces` training faces. Weights other than those of normalisation and biases
     decay by `weight_decay` times the learning rate per step (Loshchilov and Hutter, "Decoupled weight decay
-    regularization", 2019). In both phases, faces are mixed as `Batches` says.
+    regularization", 2019).
 
     A network built within `on_all_gpus` is trained on all GPUs, each with an equal part of every batch; the last faces
     of `train` and `val` that cannot be divided equally are left out. Raises ValueError for a `batch_size` that is no
@@ -216,7 +206,7 @@ def fit(
         shown = {"unit": "batch", "file": sys.stdout, "mininterval": 1, "ncols": 100}
         with tqdm(desc=phase, initial=(done - first) * steps, total=(last - first) * steps, **shown) as bar:
             model.fit(
-                Batches(*train, batch_size, seed, done, mixup),
+                Batches(*train, batch_size, seed, epoch=done),
                 shuffle=False,  # Keras would shuffle the batches, by a generator that no state holds
                 validation_data=(val[0][..., np.newaxis], val[1]),
                 validation_batch_size=256 - 256 % devices,

@@ -38,11 +38,8 @@ def test_probabilities_add_up_and_ignore_augmentation_outside_training(faces):
     np.testing.assert_allclose(model.predict(faces, verbose=0), first, atol=1e-6)
 
 
-@pytest.mark.parametrize(("backbone", "millions", "channels"), [("small", 1.6, 192), ("medium", 2.9, 256)])
-def test_a_residual_network_has_the_documented_size(backbone, millions, channels):
-    network = build_network(backbone)
-    assert network.count_params() == pytest.approx(millions * 1e6, rel=0.03)
-    assert network.get_layer("backbone").output.shape[1:] == (6, 6, channels)
+def test_small_network_has_the_documented_size():
+    assert build_network().count_params() == pytest.approx(1.6e6, rel=0.01)
 
 
 def test_moves_uncover_black_although_brightness_is_raised():
@@ -52,12 +49,10 @@ def test_moves_uncover_black_although_brightness_is_raised():
     assert moved[:, 20:28, 20:28].min() >= 255 * 0.8 - 1e-3  # the middle is never uncovered, only darkened
 
 
-STRENGTHS = {"flip": True, "brightness": 0.2, "translation": 0.1, "rotation": 0.05, "contrast": 0.2, "erasing": 0.5}
-
-
-@pytest.mark.parametrize("change", STRENGTHS)
+@pytest.mark.parametrize("change", ["flip", "brightness", "translation", "rotation"])
 def test_each_augmentation_acts_alone_and_repeats_with_its_seed(faces, change):
-    nothing, strength = dict.fromkeys(STRENGTHS, 0), STRENGTHS[change]
+    nothing = {"flip": False, "brightness": 0.0, "translation": 0.0, "rotation": 0.0}
+    strength = {"flip": True, "brightness": 0.2, "translation": 0.1, "rotation": 0.05}[change]
     augmented = [np.asarray(augmentation(**{**nothing, change: strength}, seed=3)(faces, training=True)) for _ in "ab"]
     assert not np.array_equal(augmented[0], faces)
     np.testing.assert_array_equal(augmented[0], augmented[1])
@@ -70,14 +65,6 @@ def test_a_shift_by_whole_pixels_makes_no_new_grey_value(faces):
     windows = np.lib.stride_tricks.sliding_window_view(exact[0, ..., 0], (8, 8))
     assert (windows == middle[..., 0]).all(axis=(2, 3)).sum() == 1
     assert not np.isin(blurred, faces).all()
-
-
-def test_a_rectangle_is_erased_with_the_probability_asked_for():
-    black = np.zeros((400, 48, 48, 1), "float32")
-    alone = dict.fromkeys(STRENGTHS, 0) | {"erasing": 0.25, "seed": 1}
-    erased = (np.asarray(augmentation(**alone)(black, training=True))[..., 0] == 127).mean(axis=(1, 2))
-    assert 0.18 < (erased > 0).mean() < 0.32, "of one number, Keras draws a probability below it: half as many"
-    assert 0.01 < erased[erased > 0].min() < erased.max() < 0.34
 
 
 def test_no_augmentation_changes_nothing(faces):
@@ -156,7 +143,7 @@ def test_each_efficientnet_is_rescaled_once(backbone, own):
 
 
 def test_unknown_backbone_is_refused_with_those_that_exist():
-    with pytest.raises(ValueError, match="small, medium, large, EfficientNetLite0, EfficientNetV2B0"):
+    with pytest.raises(ValueError, match="small, EfficientNetLite0, EfficientNetV2B0"):
         build_network("ResNet50")
 
 

@@ -29,23 +29,6 @@ def test_every_epoch_shows_every_face_once_in_an_order_of_its_own():
     assert [int(face) for index in range(3) for face in resumed[index][0][:, 0, 0, 0]] == epochs[2]
 
 
-def test_mixed_faces_have_equally_mixed_targets_and_differ_from_epoch_to_epoch():
-    images = np.arange(10, dtype="uint8")[:, np.newaxis, np.newaxis] * np.ones((1, 48, 48), "uint8")
-    targets = {"probabilities": np.eye(10, dtype="float32"), "ages": np.arange(10, dtype="float32")[:, np.newaxis]}
-    batches = training.Batches(images, targets, batch_size=4, seed=5, mixup=0.4)
-    seen = []
-    for _ in range(2):
-        for index in range(len(batches)):
-            faces, mixed = batches[index]
-            assert faces.dtype == "float32"
-            np.testing.assert_allclose(faces[:, 7, 9, 0], mixed["ages"][:, 0], rtol=1e-5)
-            np.testing.assert_allclose(mixed["probabilities"] @ np.arange(10), faces[:, 0, 0, 0], rtol=1e-5)
-            np.testing.assert_array_equal(batches[index][0], faces)
-            seen.append(mixed["probabilities"].max(axis=1))
-        batches.on_epoch_end()
-    assert len({round(float(shares[0]), 6) for shares in seen}) == len(seen)
-
-
 def test_learning_rate_rises_to_its_peak_and_falls_to_zero():
     rate = training.warmup_cosine(0.01, steps=100)
     values = [float(rate(step)) for step in range(101)]
