@@ -11,7 +11,7 @@ import pandas as pd
 import ageclf
 
 # What runs write beside the notebooks and their pages. Listed, since a person's own files in the folder must stay.
-RUN_FILES = ("comparison.json", "metrics.json", "photos.csv", "predictions.parquet", "snakemake.log")
+RUN_FILES = ("comparison.json", "index.html", "metrics.json", "photos.csv", "predictions.parquet", "snakemake.log")
 RUN_FILES += ("suspects.csv", "training.csv", f"network{ageclf.NETWORK}", f"network{ageclf.PROVENANCE}")
 RUN_FOLDERS = (".snakemake", "tensorboard")
 

@@ -26,9 +26,9 @@ METRICS = {
 }
 
 
-def executed(path, cells, start="2026-01-02T10:00:05+00:00", **parameters):
+def executed(path, cells, start="2026-01-02T10:00:05+00:00", duration=85.2, **parameters):
     """Write a notebook with the metadata that papermill gives one that it executed."""
-    times = {"start_time": start, "end_time": "2026-01-02T10:01:30+00:00", "duration": 85.2}
+    times = {"start_time": start, "end_time": "2026-01-02T10:01:30+00:00", "duration": duration}
     notebook = v4.new_notebook(cells=cells, metadata={"papermill": {"parameters": parameters, **times}})
     notebook.metadata["kernelspec"] = {"name": "python3", "language": "python", "display_name": "Python 3"}
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -79,11 +79,10 @@ def _intervals(frame: pd.DataFrame, prefix: str = "") -> list[str]:
 
 def states_frame(configurations: list[dict]) -> pd.DataFrame:
     """Lay out the state of each configuration of a `comparison.Sweep`: a row a setting, a column a seed."""
-    rows = {}
-    for row in configurations:
-        column = "state" if row["seed"] is None else f"seed {row['seed']}"
-        rows.setdefault(row["setting"], {})[column] = row["state"]
-    return pd.DataFrame.from_dict(rows, orient="index").fillna("–")
+    columns = ["state" if row["seed"] is None else f"seed {row['seed']}" for row in configurations]
+    frame = pd.DataFrame(configurations).assign(column=columns)
+    states = frame.pivot(index="setting", columns="column", values="state").fillna("–")
+    return states.loc[frame["setting"].unique(), frame["column"].unique()].rename_axis(index=None, columns=None)
 
 
 def configurations_frame(compared: dict) -> pd.DataFrame:
@@ -129,6 +128,17 @@ def _p_value(p: float | None) -> str:
 def is_synthetic(metadata: dict) -> bool:
     """Return whether a checkpoint was trained on the synthetic sample, by its metadata; an old file does not say."""
     return bool((metadata.get("data") or {}).get("synthetic"))
+
+
+def network_text(path: Path, metadata: dict, synthetic: bool = False) -> str:
+    """Name a checkpoint, its run and its data; and say so where the faces at hand, `synthetic` or not, are others."""
+    data, kinds = metadata.get("data") or {}, {True: "synthetic", False: "real"}
+    text = (
+        f"network {path.name}, run {metadata.get('run')}, trained on {data.get('name', 'data that it does not name')}"
+    )
+    trained = data.get("synthetic", synthetic)
+    apart = f"trained on {kinds[trained]} faces, and these are {kinds[synthetic]}: its predictions mean nothing"
+    return text if trained == synthetic else f"{text}\nwarning: {apart}"
 
 
 def photos_text(predictions: pd.DataFrame) -> str:

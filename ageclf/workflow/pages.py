@@ -15,9 +15,9 @@ from nbconvert import HTMLExporter
 from nbformat import NotebookNode
 
 import ageclf
+from ageclf import run_folder
 from ageclf.faces.groups import REFERENCE_EDGES
-from ageclf.run_folder import failures
-from ageclf.workflow.dependencies import COMPARISON, EVALUATION, TRAINING
+from ageclf.workflow.dependencies import EVALUATION, TRAINING
 
 REFERENCE_ACCURACY = 0.705  # what the reference design reports for its six groups, on a split that is not known
 
@@ -33,7 +33,7 @@ def read_report(folder: Path) -> dict[str, Any]:
     run = ageclf.read_json(folder / "run.json")
     if run is None:
         raise FileNotFoundError(f"there is no run.json in {folder}; make report RUN=name makes one")
-    metrics, failed = ageclf.read_json(folder / "metrics.json"), failures(folder)
+    metrics, failed = ageclf.read_json(folder / "metrics.json"), run_folder.failures(folder)
     stale = bool(metrics) and any(failure["notebook"] in (TRAINING, EVALUATION) for failure in failed)
     alike = bool(metrics) and metrics["edges"] == list(REFERENCE_EDGES) and not run["data"]["synthetic"]
     reference = REFERENCE_ACCURACY if alike else None
@@ -58,26 +58,40 @@ def _read_executed(path: Path) -> NotebookNode:
 
 
 def write_pages(folder: Path) -> None:
-    """Write <notebook>.html for every executed notebook of a run, each one file.
+    """Write <notebook>.html for every executed notebook of a run, each one file, and index.html, which says what they
+    found.
 
     A page of a notebook that is no longer there is removed. Raises FileNotFoundError where there is no run.json.
     """
     run, exporter = read_report(folder), html_exporter()
     notebooks = executed(folder, run["parameters"])
-    evaluated = [name for name in run["configurations"] if (folder / name / f"{EVALUATION}.html").exists()]
-    names = {"pages": list(notebooks), "evaluated": evaluated, "evaluation": EVALUATION, "comparison": COMPARISON}
     for name in run["parameters"].keys() - notebooks.keys():
         (folder / f"{name}.html").unlink(missing_ok=True)
     for name, notebook in notebooks.items():
         describe_figures(notebook)
         page = {"name": name, "parameters": papermill.inspect_notebook(notebook)}  # of a path, braces are a pattern
-        html, _ = exporter.from_notebook_node(notebook, {"report": {"run": run, "page": page, **names}})
+        html, _ = exporter.from_notebook_node(
+            notebook, {"report": {"run": run, "page": page, "pages": list(notebooks)}}
+        )
         ageclf.write_text(folder / f"{name}.html", html)
+    found = {name: tagged(notebook) for name, notebook in notebooks.items()}
+    files = [file for file in run_folder.RUN_FILES if (folder / file).exists()]
+    first = exporter.environment.get_template("run.html.j2").render(
+        run=run, notebooks=notebooks, found=found, files=files
+    )
+    ageclf.write_text(folder / "index.html", first)
+
+
+def tagged(notebook: NotebookNode) -> dict[str, Any]:
+    """Return the outputs of an executed notebook's cells that have a tag, by tag: of `finding` a sentence, computed
+    from the notebook's numbers, of `first-page` figures. Both are shown on the first page of the run."""
+    cells = [(tag, cell) for cell in notebook.cells for tag in cell.metadata.get("tags", [])]
+    return {tag: [output for output in cell.get("outputs", []) if "data" in output] for tag, cell in cells}
 
 
 def html_exporter() -> HTMLExporter:
-    """Return nbconvert's exporter with the template of this package: no code, no prompts, progress bars folded."""
-    parts = ("input", "input_prompt", "output_prompt", "anchor_links")
+    """Return nbconvert's exporter with the template of this package: code and messages folded, no prompts."""
+    parts = ("input_prompt", "output_prompt", "anchor_links")
     return HTMLExporter(
         template_name="report",
         extra_template_basedirs=[str(Path(__file__).parent / "templates")],
@@ -113,14 +127,13 @@ def describe_figures(notebook: NotebookNode) -> None:
 
 
 def write_index(reports: Path) -> None:
-    """Write index.html, a table of all runs below `reports`, newest first; each leads to its evaluation or comparison,
-    where there is one. Runs whose files are damaged are named above it."""
+    """Write index.html, a table of all runs below `reports`, newest first; each leads to its first page. Runs whose
+    files are damaged are named above it."""
     runs, damaged = [], []
     for folder in (path.parent for path in reports.glob("*/run.json")):
-        pages = [page.stem for page in sorted(folder.glob("*.html"))]
-        start = min(pages, key=lambda page: page not in (EVALUATION, COMPARISON), default=None)
+        pages = [page.stem for page in sorted(folder.glob("[0-9]*.html"))]
         try:
-            runs.append(read_report(folder) | {"folder": folder.name, "pages": pages, "start": start})
+            runs.append(read_report(folder) | {"folder": folder.name, "pages": pages})
         except Exception as error:  # whatever it is, the other runs are shown
             damaged.append(str(error))
     html = html_exporter().environment.get_template("runs.html.j2").render(runs=runs, damaged=damaged)

@@ -10,8 +10,8 @@ import ageclf
 WIDTHS = (390, 1400)  # a phone, a desk; pixels
 NOTEBOOKS = sorted(path.stem for path in (ageclf.CHECKOUT / "notebooks").glob("*.ipynb"))
 COMPARISON = "11_comparison"  # of a sweep; no other page is
-NAMES = ["index", *(f"sample/{name}" for name in NOTEBOOKS if name != COMPARISON)]
-NAMES += [f"sample-sweep/{COMPARISON}", "sample-sweep/brightness-0.2_seed-1/05_evaluation"]
+NAMES = ["index", "sample/index", *(f"sample/{name}" for name in NOTEBOOKS if name != COMPARISON)]
+NAMES += ["sample-sweep/index", f"sample-sweep/{COMPARISON}", "sample-sweep/brightness-0.2_seed-1/05_evaluation"]
 AXE = Path(__file__).parent / "node_modules" / "axe-core" / "axe.min.js"
 
 
@@ -148,8 +148,13 @@ def test_on_paper_there_is_no_navigation_and_nothing_is_cut_off(page, path):
         assert page.get_by_text("Versions", exact=True).is_visible()
 
 
-def test_code_is_hidden(page):
-    assert "import " not in "\n".join(page.locator("pre").all_inner_texts())
+def test_code_is_a_click_away(page, path):
+    code = page.locator("details.code pre").filter(has_text="import ageclf")
+    assert code.count() == (0 if path.name == "index.html" else 1)
+    if code.count():
+        assert not code.is_visible()
+        code.locator("xpath=..").locator("summary").click()
+        assert code.is_visible()
 
 
 def test_the_index_is_sorted_by_its_headings_from_the_keyboard(browser, reports):

@@ -52,8 +52,10 @@ def test_a_page_holds_everything_and_loads_nothing(folder):
     assert 'name="viewport"' in html
 
 
-def test_code_is_hidden(folder):
-    assert "plot()" not in page(folder)
+def test_code_is_folded_away_but_for_the_parameters_which_stand_above(folder):
+    html = BeautifulSoup(page(folder), "html.parser")
+    assert [code.text.strip() for code in html.select("details.code code")] == ["fit()", "noise()", "plot()"]
+    assert not html.select("details.code[open]")
 
 
 def figures(folder, *cells):
@@ -259,10 +261,11 @@ def test_links_lead_to_folders_whose_names_have_a_meaning_in_addresses(folder, n
     executed(other / "failed" / "05_evaluation.ipynb", [])
     write_run(other)
     pages.write_pages(other)
-    links = [link["href"] for link in BeautifulSoup(index(folder), "html.parser").find_all("a")]
-    found = [(folder.parent / unquote(urlsplit(link).path)).resolve() for link in links]
+    (other / "metrics.json").write_text(json.dumps(METRICS))
+    found = linked(folder.parent / "index.html", index(folder)) + linked(other / "index.html", first_page(other))
     assert other / "04_training.html" in found
     assert other / "failed" / "05_evaluation.ipynb" in found
+    assert other / "metrics.json" in found
     assert all(path.exists() for path in found)
 
 
@@ -281,9 +284,67 @@ def test_the_index_lists_runs_newest_first_and_only_runs(folder):
     assert re.findall(r'<th scope="row" data-value="(.*?)">', index(folder)) == ["newer", "small"]
 
 
-def test_a_run_in_the_index_leads_to_its_evaluation_before_its_other_pages(folder):
+def test_a_run_in_the_index_leads_to_its_first_page(folder):
     page(folder)
-    assert '<a href="small/04_training.html">small</a>' in index(folder)
-    executed(folder / "05_evaluation.ipynb", [v4.new_markdown_cell("# Evaluation")])
-    page(folder)
-    assert '<a href="small/05_evaluation.html">small</a>' in index(folder)
+    assert '<a href="small/index.html">small</a>' in index(folder)
+
+
+def first_page(folder):
+    pages.write_pages(folder)
+    return (folder / "index.html").read_text()
+
+
+def linked(file, html):
+    """Return the files that a page leads to."""
+    links = [link["href"] for link in BeautifulSoup(html, "html.parser").find_all("a")]
+    return [(file.parent / unquote(urlsplit(link).path)).resolve() for link in links]
+
+
+def finding(text):
+    output = v4.new_output("execute_result", {"text/markdown": text, "text/plain": "<Markdown>"}, execution_count=1)
+    return v4.new_code_cell("Markdown(…)", metadata={"tags": ["finding"]}, outputs=[output])
+
+
+def test_the_first_page_says_what_each_notebook_found_and_where(folder):
+    assert "What it found" not in first_page(folder), "none of these notebooks says what it found"
+    executed(folder / "04_training.ipynb", [*training_cells(), finding("Epoch 7 of 12 was kept: a < b.")])
+    executed(folder / "05_evaluation.ipynb", [v4.new_markdown_cell("# Evaluation"), finding("It is right.")])
+    found = BeautifulSoup(first_page(folder), "html.parser").select_one(".findings")
+    assert [link["href"] for link in found.select("dt a")] == ["04_training.html", "05_evaluation.html"]
+    assert [text.text for text in found.select("dd")] == ["Epoch 7 of 12 was kept: a < b.", "It is right."]
+
+
+def test_the_first_page_shows_the_figures_that_are_tagged_for_it(folder):
+    executed(folder / "04_training.ipynb", [v4.new_markdown_cell("# T"), plotting(1, caption="A", alt="a"),
+             plotting(1, caption="B", alt="b", tags=["first-page"])])  # fmt: skip
+    (figure,) = BeautifulSoup(first_page(folder), "html.parser").find_all("figure")
+    assert (figure.a["href"], figure.img["alt"]) == ("04_training.html", "b")
+    assert figure.figcaption.text == "Figure 1. B (04 training)"
+
+
+def test_the_first_page_lists_the_notebooks_slowest_first(folder):
+    executed(folder / "05_evaluation.ipynb", [v4.new_markdown_cell("# Evaluation")], duration=7200.0)
+    rows = BeautifulSoup(first_page(folder), "html.parser").select("tbody tr")
+    cells = [[cell.text for cell in row.find_all(["th", "td"])] for row in rows]
+    assert [row[:2] for row in cells] == [["05 evaluation", "120 min"], ["04 training", "85 s"]]
+    assert [row[3] for row in cells] == ["05_evaluation.ipynb", "04_training.ipynb"]
+
+
+def test_the_first_page_has_headline_banner_failures_and_files(folder):
+    synthetic = {"name": "sample", "sha256": "0" * 64, "synthetic": True, "rows": 600, "warnings": ["no <face> is old"]}
+    write_run(folder, data=synthetic)
+    (folder / "metrics.json").write_text(json.dumps(METRICS))
+    executed(folder / "failed" / "05_evaluation.ipynb", [])
+    html = first_page(folder)
+    for fact in ("SYNTHETIC", "no &lt;face&gt; is old", "64.9 %", "From an earlier attempt", "05 evaluation failed"):
+        assert fact in html
+    assert {folder / name for name in ("metrics.json", "run.json", "failed/05_evaluation.ipynb")} < set(
+        linked(folder / "index.html", html)
+    )
+
+
+def test_the_first_page_of_a_sweep_leads_to_those_of_its_configurations_and_back(folder):
+    write_run(folder / "seed-1", run="small/seed-1")
+    write_run(folder, configurations={"seed-1": {"levels": {"seed": 1}, "parameters": {}}})
+    assert folder / "index.html" in linked(folder / "seed-1" / "index.html", first_page(folder / "seed-1"))
+    assert folder / "seed-1" / "index.html" in linked(folder / "index.html", first_page(folder))
