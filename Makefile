@@ -49,7 +49,7 @@ export: $(INSTALLED)  ## write a network as a TensorFlow SavedModel: make export
 	@$(PYTHON) -m ageclf export --run="$$RUN"
 
 model-card: $(INSTALLED)  ## write the numbers of docs/best/metrics.json into MODEL_CARD.md
-	@$(PYTHON) -m ageclf model-card
+	@$(PYTHON) docs/model_card.py
 
 clean-training: $(INSTALLED)  ## start a training over: make clean-training RUN=name removes its state and checkpoint
 	@$(PYTHON) -m ageclf clean-training --run="$$RUN"

@@ -38,7 +38,6 @@ def main() -> int:
     command.add_argument("--run", default="best", help="name of the run whose checkpoint predicts, or the shipped one")
     command.add_argument("--checkpoint", default="auto", help="a .keras or old .h5 file instead")
     command.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    commands.add_parser("model-card", help="write the numbers of docs/best/metrics.json into MODEL_CARD.md")
     commands.add_parser("clean-reports", help="remove what runs wrote under reports/")
     arguments = parser.parse_args()
     try:
@@ -52,10 +51,6 @@ def main() -> int:
             print("removed:", *execute.clean_training(arguments.run), sep="\n  ")
         elif arguments.command == "export":
             print(f"The SavedModel is in {export(arguments.run)}")
-        elif arguments.command == "model-card":
-            from ageclf.display import model_card  # as below: what one command needs must not slow down the others
-
-            model_card.write_numbers()
         else:
             execute.clean_reports()
     except (ValueError, OSError) as error:

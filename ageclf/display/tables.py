@@ -81,7 +81,7 @@ def states_frame(configurations: list[dict]) -> pd.DataFrame:
     """Lay out the state of each configuration of a `comparison.Sweep`: a row a setting, a column a seed."""
     columns = ["state" if row["seed"] is None else f"seed {row['seed']}" for row in configurations]
     frame = pd.DataFrame(configurations).assign(column=columns)
-    states = frame.pivot(index="setting", columns="column", values="state").fillna("–")
+    states = frame.pivot_table("state", "setting", "column", aggfunc="first").fillna("–")
     return states.loc[frame["setting"].unique(), frame["column"].unique()].rename_axis(index=None, columns=None)
 
 
@@ -148,6 +148,7 @@ def photos_text(predictions: pd.DataFrame) -> str:
     shown = predictions[["photo", "face", "group"]].assign(confidence=predictions["confidence"].map("{:.0%}".format))
     flags = {True: "yes", False: "not sure", None: "threshold not known"}
     shown["above threshold"] = predictions["above_threshold"].map(flags)
+    shown["second guess"] = predictions["second"]
     return shown.to_string(index=False)
 
 

@@ -93,14 +93,16 @@ def coverage_frame(probabilities: np.ndarray, true: np.ndarray, resamples: Resam
 def predictions_of_photos(table: pd.DataFrame, probabilities: np.ndarray, metadata: dict) -> pd.DataFrame:
     """Add to the table of `photos.read_faces` the predictions for its faces, from probabilities (n, groups).
 
-    `metadata` is that of the checkpoint, whose temperature scales the probabilities. Adds `group` (its name),
-    `confidence`, `above_threshold` (whether the confidence reaches the checkpoint's threshold; None where it has none),
-    and p_0, p_1… of all groups.
+    `metadata` is that of the checkpoint, whose temperature scales the probabilities. Adds `group` (its name), `second`
+    (that of the second highest probability), `confidence`, `above_threshold` (whether the confidence reaches the
+    checkpoint's threshold; None where it has none), and p_0, p_1… of all groups.
     """
     scaled, threshold = scale(probabilities, metadata.get("temperature") or 1.0), metadata.get("threshold")
-    confidence = scaled.max(axis=1)
+    confidence, order = scaled.max(axis=1), np.argsort(-scaled, axis=1, kind="stable")
+    names = np.asarray(metadata["groups"])[order]
     return table.assign(
-        group=np.asarray(metadata["groups"])[scaled.argmax(axis=1)],
+        group=names[:, 0],
+        second=names[:, 1],
         confidence=confidence,
         above_threshold=None if threshold is None else confidence >= threshold,
         **{f"p_{group}": column for group, column in enumerate(scaled.T)},

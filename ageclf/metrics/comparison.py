@@ -104,15 +104,6 @@ def _differences(results: dict, settings: dict, measure: str, n_resamples: int, 
     return [row | {"p_holm": p} for row, p in zip(rows, holm([row["p"] for row in rows]), strict=True)]
 
 
-def describe(compared: dict) -> str:
-    """Return how many configurations are in each state, and which faces those that are done were measured on."""
-    states = [row["state"] for row in compared["configurations"]]
-    counts = ", ".join(f"{states.count(state)} {state}" for state in ("done", "failed", "not run yet"))
-    data = "SYNTHETIC sample" if compared["data"]["synthetic"] else compared["data"]["name"]
-    faces = "part {part!r}: {n:,} faces in {clusters:,} clusters" if compared["n"] else "there is nothing to compare"
-    return f"configurations: {counts}; {data}, {faces.format(**compared)}"
-
-
 def spread(values: list[float | None]) -> dict[str, float | None]:
     """Return `mean` and `sd` of values, the deviation with n - 1; None where there are too few."""
     numbers = pd.Series(values, dtype=float)

@@ -60,7 +60,12 @@ PHOTOS = pd.DataFrame(
         "photo": ["ä.png", "ä.png"],
         "face": [1, 2],
         **{"x": [10, 60], "y": [20, 25], "width": [30, 40], "height": [30, 40]},
-        **{"group": ["old", "young"], "confidence": [0.7, 0.55], "above_threshold": [True, False]},
+        **{
+            "group": ["old", "young"],
+            "second": ["young", "old"],
+            "confidence": [0.7, 0.55],
+            "above_threshold": [True, False],
+        },
         **{"p_0": [0.3, 0.55], "p_1": [0.7, 0.45]},
     }
 )
@@ -68,7 +73,10 @@ PHOTOS = pd.DataFrame(
 
 def test_faces_of_photos_read_as_a_table():
     rows = [line.split() for line in tables.photos_text(PHOTOS).splitlines()]
-    assert rows[1:] == [["ä.png", "1", "old", "70%", "yes"], ["ä.png", "2", "young", "55%", "not", "sure"]]
+    assert rows[1:] == [
+        ["ä.png", "1", "old", "70%", "yes", "young"],
+        ["ä.png", "2", "young", "55%", "not", "sure", "old"],
+    ]
     assert "threshold not known" in tables.photos_text(PHOTOS.assign(above_threshold=None))
     assert tables.photos_text(PHOTOS[:0]) == "no faces"
 

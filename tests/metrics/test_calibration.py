@@ -270,7 +270,7 @@ def test_predictions_of_photos_are_scaled_and_compared_with_the_threshold(temper
     metadata = {"groups": list("abcdef"), "temperature": temperature, "threshold": threshold}
     table = predictions_of_photos(pd.DataFrame({"photo": ["a.jpg"], "face": [1]}), probabilities, metadata)
     expected = scale(probabilities, temperature or 1.0)
-    assert table[["photo", "face", "group"]].iloc[0].tolist() == ["a.jpg", 1, "d"]
+    assert table[["photo", "face", "group", "second"]].iloc[0].tolist() == ["a.jpg", 1, "d", "a"]
     assert table[[f"p_{group}" for group in range(6)]].to_numpy() == pytest.approx(expected)
     assert table["confidence"].tolist() == pytest.approx([expected.max()])
     assert table["above_threshold"].tolist() == [above]
@@ -279,5 +279,5 @@ def test_predictions_of_photos_are_scaled_and_compared_with_the_threshold(temper
 def test_without_faces_the_predictions_of_photos_have_their_columns():
     metadata = {"groups": ["young", "old"], "threshold": 0.5}
     table = predictions_of_photos(pd.DataFrame(columns=["photo", "face"]), np.zeros((0, 2)), metadata)
-    assert list(table) == ["photo", "face", "group", "confidence", "above_threshold", "p_0", "p_1"]
+    assert list(table) == ["photo", "face", "group", "second", "confidence", "above_threshold", "p_0", "p_1"]
     assert table.empty

@@ -1,4 +1,7 @@
-"""The numbers of the model card: blocks between comments in MODEL_CARD.md, written from a run's `metrics.json`."""
+"""The numbers of the model card: blocks between comments in MODEL_CARD.md, written from a run's `metrics.json`.
+
+python docs/model_card.py       # make model-card
+"""
 
 import re
 from pathlib import Path
@@ -75,3 +78,7 @@ def markdown(frame: pd.DataFrame) -> str:
     """Write a frame as a Markdown table, its index first, whole numbers with commas."""
     rows = [(frame.index.name, *frame.columns), ["---"] * (1 + len(frame.columns)), *frame.itertuples()]
     return "\n".join(f"| {' | '.join(f'{x:,}' if isinstance(x, int) else x for x in row)} |" for row in rows)
+
+
+if __name__ == "__main__":
+    write_numbers()

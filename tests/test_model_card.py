@@ -2,17 +2,14 @@
 
 import json
 import re
-import sys
-from functools import partial
 
 import jsonschema
+import model_card
 import numpy as np
 import pandas as pd
 import pytest
 
 import ageclf
-from ageclf import __main__
-from ageclf.display import model_card
 from ageclf.display.tables import with_interval
 from ageclf.faces.groups import REFERENCE_EDGES
 from ageclf.metrics import evaluation
@@ -85,13 +82,6 @@ def test_writing_the_numbers_twice_changes_nothing_and_prose_stays(files):
     model_card.write_numbers(*files)
     assert files[0].read_text(encoding="utf-8") == card
     assert prose(card) == prose(CARD)
-
-
-def test_the_command_writes_them(files, results, monkeypatch):
-    monkeypatch.setattr(model_card, "write_numbers", partial(model_card.write_numbers, *files))
-    monkeypatch.setattr(sys, "argv", ["ageclf", "model-card"])
-    assert __main__.main() == 0
-    assert files[0].read_text(encoding="utf-8") == model_card.fill(CARD, results)
 
 
 def test_one_digit_that_differs_is_found_and_written_anew(files):
