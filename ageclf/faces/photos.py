@@ -50,28 +50,31 @@ def list_photos(paths: Iterable[str | Path]) -> list[Path]:
     return list(dict.fromkeys(found))
 
 
-def read_faces(paths: Iterable[str | Path]) -> tuple[pd.DataFrame, np.ndarray, pd.DataFrame]:
+def read_faces(paths: Iterable[str | Path], cropped: bool = False) -> tuple[pd.DataFrame, np.ndarray, pd.DataFrame]:
     """Find and crop the faces of photos, one photo after the other, so that only the crops are kept in memory.
 
     Returns a table with a row for each face, its crop, uint8 (n, 48, 48), and a table of the photos without one. The
     first has `photo` (its path, printable), `face` (from 1), and the box as `x`, `y`, `width`, `height`, in pixels of
-    the upright photo; the last has `photo` and `reason`, whatever it was that went wrong with it.
+    the upright photo; the last has `photo` and `reason`, whatever it was that went wrong with it. Pictures that are
+    `cropped` already, as UTKFace's are, are taken whole.
     """
     rows, crops, problems = [], [], []
     for path in paths:
         try:
             photo, reduced = read_photo(path)
-            boxes = find_faces(photo)
+            if cropped and photo.shape[0] != photo.shape[1]:
+                raise ValueError("not square, so no face cropped as in UTKFace; leave --cropped out")
+            boxes = np.array([[0, 0, *photo.shape[:2]]]) if cropped else find_faces(photo)
             if not len(boxes):
                 raise ValueError("no face found; it must be seen from the front, upright, and not too small")
-            cropped = [crop_face(photo, box) for box in boxes]
+            found = [_small(photo)] if cropped else [crop_face(photo, box) for box in boxes]
         except Exception as error:  # one photo must not cost the others
             what = error if isinstance(error, ValueError) else f"{type(error).__name__}: {error}; leave this photo out"
             problems.append((ageclf.printable(path), ageclf.printable(" ".join(str(what).split()))))
             continue
         boxes = (boxes * reduced).round().astype(int)
         rows += [(ageclf.printable(path), number, *box) for number, box in enumerate(boxes, start=1)]
-        crops += cropped
+        crops += found
     table = pd.DataFrame(rows, columns=["photo", "face", *BOX])
     crops = np.array(crops, dtype=np.uint8).reshape(-1, SIZE, SIZE)
     return table, crops, pd.DataFrame(problems, columns=["photo", "reason"])
@@ -146,6 +149,9 @@ def crop_face(photo: np.ndarray, box: np.ndarray) -> np.ndarray:
     side = CROP_SIDE * width
     x, y = math.floor(left + (width - side) / 2), math.floor(top + (height - side) / 2 + CROP_DOWN * side)
     size = max(1, round(side))
-    crop = np.asarray(Image.fromarray(photo).crop((x, y, x + size, y + size)))
-    way = cv2.INTER_AREA if size > UTKFACE_SIDE else cv2.INTER_LINEAR
+    return _small(np.asarray(Image.fromarray(photo).crop((x, y, x + size, y + size))))
+
+
+def _small(crop: np.ndarray) -> np.ndarray:
+    way = cv2.INTER_AREA if len(crop) > UTKFACE_SIDE else cv2.INTER_LINEAR
     return shrink(cv2.resize(crop, (UTKFACE_SIDE, UTKFACE_SIDE), interpolation=way)[..., ::-1])

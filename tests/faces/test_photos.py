@@ -13,6 +13,7 @@ from PIL.PngImagePlugin import PngInfo
 from skimage import data
 
 from ageclf.faces import photos
+from ageclf.faces.reading import load_faces
 from ageclf.faces.utkface import shrink
 
 BACK = {  # how a picture lies in a file whose EXIF orientation is this number
@@ -188,6 +189,26 @@ def test_whatever_is_wrong_with_one_photo_costs_no_other(astronaut, tmp_path, mo
     assert "File name too long" in reasons["x" * 9]
     assert all(text.isprintable() for text in problems.to_numpy().ravel())
     table.to_csv(tmp_path / "photos.csv", index=False)
+
+
+@pytest.mark.parametrize("side", [200, 48, 640])
+def test_a_cropped_face_is_taken_whole_with_the_grey_values_of_utkfaces_folder(astronaut, tmp_path, side):
+    face = astronaut.crop((170, 50, 290, 170)).resize((side, side))
+    face.save(tmp_path / "26_1_2_20170116184134921.jpg.chip.jpg")
+    table, (crop,), problems = photos.read_faces(photos.list_photos([tmp_path]), cropped=True)
+    assert problems.empty
+    assert table[["face", *photos.BOX]].to_numpy().tolist() == [[1, 0, 0, side, side]]
+    if side == photos.UTKFACE_SIDE:
+        np.testing.assert_array_equal(crop, load_faces(tmp_path).images[0])
+    expected = np.asarray(face.resize((48, 48), Image.Resampling.BOX).convert("L")).astype(int)
+    assert np.abs(crop - expected).mean() < 12
+
+
+def test_a_picture_that_is_not_square_is_no_cropped_face(astronaut, tmp_path):
+    astronaut.crop((0, 0, 300, 200)).save(tmp_path / "a.png")
+    _, crops, problems = photos.read_faces([tmp_path / "a.png"], cropped=True)
+    assert not len(crops)
+    assert problems["reason"].tolist() == ["not square, so no face cropped as in UTKFace; leave --cropped out"]
 
 
 def test_what_fails_after_reading_is_the_photos_line_too(astronaut, tmp_path, monkeypatch):
