@@ -11,7 +11,7 @@ try:
     from ageclf.workflow import execute
 except ModuleNotFoundError as error:
     sys.exit(f"error: {sys.executable} has no {error.name}; use make, or `source .venv/bin/activate` after it")
-except KeyboardInterrupt:  # the imports take seconds
+except KeyboardInterrupt:
     sys.exit(130)
 
 
@@ -26,7 +26,7 @@ def main() -> int:
     sweep.add_argument("--keep-networks", action="store_true", help="keep each configuration's network in its folder")
     plan = commands.add_parser("sweep-plan", help="list the configurations of a sweep, done or to do, with their times")
     for command in (sweep, plan):
-        command.add_argument("--run", required=True, help="name of a file in runs/ with a grid")
+        command.add_argument("--run", default="", help="name of a file in runs/ with a grid")
     for command in (report, sweep, plan):
         command.add_argument("--data", help="file or folder of faces, or sample; default: that of the run file")
     command = commands.add_parser("clean-training", help="remove the state and the checkpoint of a run's training")
@@ -63,8 +63,6 @@ def main() -> int:
 
 
 def report_or_sweep(arguments: argparse.Namespace) -> int:
-    if arguments.profile:  # jobs elsewhere print nothing here
-        print(f"Progress is in {ageclf.ROOT / 'reports' / arguments.run / 'snakemake.log'}", flush=True)
     options = arguments.command == "sweep", arguments.profile, arguments.keep_networks
     folder, failures = execute.make_report(arguments.run, arguments.data, *options)
     for failure in failures:
@@ -87,6 +85,8 @@ def export(name: str) -> Path:
 
 
 def predict(arguments: argparse.Namespace) -> int:
+    from tqdm import tqdm
+
     from ageclf.display import tables
     from ageclf.faces import photos
     from ageclf.metrics import calibration
@@ -98,7 +98,7 @@ def predict(arguments: argparse.Namespace) -> int:
     if tables.is_synthetic(metadata):
         print(f"warning: {path.name} was trained on synthetic faces: predictions mean nothing", file=sys.stderr)
     sys.stdout.reconfigure(errors="backslashreplace")  # not every terminal writes every name
-    faces, crops, problems = photos.read_faces(photos.list_photos(arguments.photos))
+    faces, crops, problems = photos.read_faces(tqdm(photos.list_photos(arguments.photos), "photos", disable=None))
     table = calibration.predictions_of_photos(faces, prediction.predict_probabilities(model, crops), metadata)
     print(tables.photos_json(table, problems, path, metadata) if arguments.json else tables.photos_text(table))
     for problem in problems.itertuples():

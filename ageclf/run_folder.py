@@ -4,11 +4,12 @@ import contextlib
 import re
 import shutil
 from pathlib import Path
-
-import nbformat
-import pandas as pd
+from typing import TYPE_CHECKING
 
 import ageclf
+
+if TYPE_CHECKING:  # as nbformat below, pandas takes too long to import for a command that refuses a mistyped run
+    import pandas as pd
 
 # What runs write beside the notebooks and their pages. Listed, since a person's own files in the folder must stay.
 RUN_FILES = ("comparison.json", "index.html", "metrics.json", "photos.csv", "predictions.parquet", "snakemake.log")
@@ -16,17 +17,19 @@ RUN_FILES += ("suspects.csv", "training.csv", f"network{ageclf.NETWORK}", f"netw
 RUN_FOLDERS = (".snakemake", "tensorboard")
 
 
-def write_results(folder: str | Path, predictions: pd.DataFrame, metrics: dict) -> None:
+def write_results(folder: str | Path, predictions: "pd.DataFrame", metrics: dict) -> None:
     """Write `predictions.parquet` and `metrics.json` into a run's folder, each by `ageclf.atomic_write`."""
     ageclf.atomic_write(f"{folder}/predictions.parquet", lambda partial: predictions.to_parquet(partial, index=False))
     ageclf.write_json(f"{folder}/metrics.json", metrics)
 
 
-def read_results(run: str) -> tuple[pd.DataFrame, dict]:
+def read_results(run: str) -> tuple["pd.DataFrame", dict]:
     """Read the predictions table and the measures that `05_evaluation` wrote for a run.
 
     Raises FileNotFoundError when there are none, ValueError for damaged ones.
     """
+    import pandas as pd
+
     folder = ageclf.resolve(f"reports/{run}")
     for file in (folder / "predictions.parquet", folder / "metrics.json"):
         if not file.is_file():
@@ -50,6 +53,8 @@ def failures(folder: Path) -> list[dict[str, str]]:
 def describe_failure(path: Path) -> dict[str, str]:
     """Return the `cell` that raised an error, or was the last to start, and the `error`: the cell's, or
     what the log beside the notebook says."""
+    import nbformat
+
     cells = []
     with contextlib.suppress(Exception):  # no notebook, or papermill was killed while it wrote one: it may be anything
         cells = nbformat.read(path, as_version=4).cells

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -11,6 +12,8 @@ import pytest
 from PIL import Image
 from run_folders import write_run
 from skimage.data import astronaut
+from tiny_checkout import environment, on_terminal
+from tiny_checkout import write_run as write_run_file
 
 import ageclf
 from ageclf import __main__
@@ -44,6 +47,8 @@ def command(tmp_path, monkeypatch, capsys):
         (["sweep", "--run", "sample-sweep", "--profile", "nowhere"], "error: nowhere: no such folder; PROFILE is"),
         (["clean-training", "--run", ""], "error: no training of run '' in "),
         (["report", "--run", "../runs/sample"], "error: there is no run file runs/../runs/sample.yaml; RUN"),
+        (["sweep-plan"], "error: no sweep is named; RUN=name takes one of augmentation, best-seeds, "),
+        (["sweep", "--run", ""], "error: no sweep is named; RUN=name takes one of "),
         (["export", "--run", ""], "error: no checkpoint of a run ''; make export RUN=name takes nothing yet: run 04_"),
     ],
 )
@@ -74,12 +79,17 @@ def test_python_without_the_packages_says_where_they_are(tmp_path):
     assert done.stderr.endswith("; use make, or `source .venv/bin/activate` after it\n")
 
 
-def test_ctrl_c_while_modules_are_imported_gives_no_traceback(tmp_path):
-    (tmp_path / "papermill.py").write_text("raise KeyboardInterrupt")
-    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
-    command = [sys.executable, "-m", "ageclf", "report"]
+STOPPED = "stopped; what is done is kept, and the same command resumes from there\n"
+
+
+@pytest.mark.parametrize(("module", "printed"), [("yaml", ""), ("papermill", STOPPED)])
+def test_ctrl_c_while_modules_are_imported_gives_no_traceback(tmp_path, module, printed):
+    (tmp_path / f"{module}.py").write_text("raise KeyboardInterrupt")
+    path = f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
+    environment = {**os.environ, "PYTHONPATH": path, "AGECLF_ROOT": str(tmp_path)}
+    command = [sys.executable, "-m", "ageclf", "report", "--run", "sample"]
     done = subprocess.run(command, cwd=ageclf.CHECKOUT, env=environment, capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (130, "")
+    assert (done.returncode, done.stderr) == (130, printed)
 
 
 def test_a_reader_that_has_gone_is_no_error(tmp_path):
@@ -275,6 +285,14 @@ def test_photos_are_predicted_as_json_on_standard_output_alone(checkpoint, photo
     assert done.stderr.splitlines()[1:] == ["absent.jpg: there is no such file; look at its name"]
 
 
+def test_photos_are_counted_on_a_terminal(checkpoint, photo):
+    shutil.copy(photo, photo.with_name("again.png"))
+    command = [sys.executable, "-m", "ageclf", "predict", photo.parent, "--checkpoint", checkpoint]
+    status, shown = on_terminal(command, "stderr", cwd=ageclf.CHECKOUT, stdout=subprocess.DEVNULL)
+    assert status == 0
+    assert re.search(r"photos: 100%.* 2/2 ", shown)
+
+
 @pytest.mark.parametrize("form", [["--json"], []])
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
 def test_no_file_name_and_no_odd_photo_costs_the_other_answers(checkpoint, photo, form, encoding):
@@ -316,6 +334,35 @@ def test_without_a_checkpoint_nothing_is_predicted(command, photo, tmp_path, mon
     assert status == 2
     assert printed.startswith("error: ")
     assert "no checkpoint of run 'best' yet, and none is shipped: run 04_training first" in printed
+
+
+SLOW = {
+    "cv2",
+    "jsonschema",
+    "keras",
+    "nbconvert",
+    "nbformat",
+    "pandas",
+    "papermill",
+    "scipy",
+    "snakemake",
+    "tensorflow",
+}
+
+
+@pytest.mark.parametrize("name", ["bset", "refused"])
+@pytest.mark.parametrize("command", ["report", "sweep", "sweep-plan"])
+def test_a_run_is_refused_before_anything_that_takes_long_is_imported(checkout, command, name):
+    write_run_file(checkout, "refused", {"04_training": {"epoch": 1}})
+    code = (
+        f"import sys; sys.argv += ['{command}', '--run', '{name}']; from ageclf.__main__ import main; status = main()"
+    )
+    code += "; print(*sorted(sys.modules)); sys.exit(status)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=checkout, env=environment(), capture_output=True, text=True)
+    assert done.returncode == 2
+    assert re.search(r"^error: .*(runs/bset\.yaml; RUN=name|'epoch' is not known here)", done.stderr)
+    assert "ageclf.workflow.run_files" in done.stdout.split()
+    assert not SLOW & set(done.stdout.split())
 
 
 def test_the_command_line_starts_without_importing_keras():

@@ -1,11 +1,15 @@
 """A project with tiny notebooks, the real package and the real Snakefile, for tests of what runs them."""
 
 import ast
+import contextlib
+import fcntl
 import os
 import re
 import shutil
+import struct
 import subprocess
 import sys
+import termios
 import time
 
 import nbformat
@@ -81,6 +85,20 @@ def environment():
     """Return the environment of somebody who has set nothing: what is run has the machine's cores to share out."""
     chosen = {"AGECLF_ROOT", "AGECLF_DATA", *SINGLE_THREAD}
     return {key: value for key, value in os.environ.items() if key not in chosen}
+
+
+def on_terminal(command, stream, **options):
+    """Run a command whose `stdout` or `stderr`, the `stream`, is a terminal: exit status, and what was shown there."""
+    reader, terminal = os.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
+    process = subprocess.Popen(command, **{stream: terminal}, **options)
+    os.close(terminal)
+    shown = b""
+    with contextlib.suppress(OSError):  # the other end is closed
+        while True:
+            shown += os.read(reader, 4096)
+    os.close(reader)
+    return process.wait(), shown.decode()
 
 
 def started(process):

@@ -1,10 +1,13 @@
 """What `make report` and `make sweep` do around Snakemake: check, describe, lock, execute; and what removes it all."""
 
 import contextlib
+import csv
 import fcntl
 import itertools
+import json
 import logging
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -14,18 +17,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
+from tqdm import tqdm
+
+# What takes long to import is imported where it is needed: pandas, SciPy and OpenCV with `faces`, papermill and
+# nbconvert with `pages`. A run that is refused ends, and another one says what it does, before that.
 import ageclf
 from ageclf import run_folder
-from ageclf.faces import reading
-from ageclf.faces.clusters import assign_parts, cluster_near_duplicates, split_warnings
 from ageclf.faces.groups import REFERENCE_EDGES, age_to_group, group_names
-from ageclf.workflow import pages
 from ageclf.workflow.dependencies import COMPARISON, TRAINING
-from ageclf.workflow.run_files import read_run
+from ageclf.workflow.run_files import read_defaults, read_run
 
 CHECKOUT = ageclf.CHECKOUT
 CORES = len(os.sched_getaffinity(0))
 LOGGER = logging.getLogger(__name__)  # warnings go to standard error
+tqdm.monitor_interval = 0  # no thread beside what starts other processes
 
 
 def make_report(
@@ -44,9 +49,13 @@ def make_report(
     """
     if profile and not Path(profile).is_dir():
         raise FileNotFoundError(f"{profile}: no such folder; PROFILE is a Snakemake profile, such as profiles/slurm")
-    run, source = prepare(name, data, sweep)
-    for warning in source.get("warnings", []):
+    run, given = prepare(name, data, sweep)
+    print(ageclf.printable(announcement(run, given["data"])), flush=True)
+    source = read_data(given)
+    for warning in source["warnings"]:
         LOGGER.warning(ageclf.printable(f"warning: {warning}"))
+    from ageclf.workflow import pages
+
     folder, checkpoint = (ageclf.ROOT / place / run["run"] for place in ("reports", "checkpoint"))
     options = ["--profile", str(Path(profile).absolute())] if profile else ["--cores", "all"]
     options += ["--notemp"] if keep_networks else []
@@ -65,28 +74,52 @@ def make_report(
 
 
 def prepare(name: str | None, data: str | None, sweep: bool) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return what run.json holds of a run by its run file, with `data` for those that the file names; and of the data.
+    """Return what run.json holds of a run by its run file, with `data` for those that the file names; and the value of
+    every parameter given to some notebook of it: those of the data are the same in all.
 
-    The data's `warnings` are those of the faces and of their split: they are said before anything is trained. Raises
-    FileNotFoundError where there are none, and the errors of `read_run` and `reading.load_faces`.
+    Raises FileNotFoundError where there are no data, and the errors of `read_run` and `reading.find_source`.
     """
+    run = read_run(name or "", sweep) if name or sweep else {}
+    from ageclf.faces import reading
+
     name = name or ("sample" if reading.find_source(data or "auto") == "sample" else "best")
-    run = read_run(name, sweep)
+    run = run or read_run(name)
     every = [values for part in (run, *run["configurations"].values()) for values in part["parameters"].values()]
     given = {key: value for values in every for key, value in values.items()}
     source = reading.find_source(data or given["data"])
     if source == "sample" and given["data"] != "sample":
         remedy = "put age_gender.csv into data/ or give DATA=path (RUN=sample needs none)"
         raise FileNotFoundError(f"run {name!r} needs a data set: {remedy}")
-    for values in every:
+    for values in (*every, given):
         values.update({"data": str(source)} if "data" in values else {})
-    faces = reading.load_faces(source, on_bad_rows=given.get("on_bad_rows", "raise"))
-    edges, clusters = given.get("groups", REFERENCE_EDGES), cluster_near_duplicates(faces.images)
-    parts = assign_parts(faces.table["face_id"], clusters, given.get("split_seed", 0))
-    groups = age_to_group(faces.table["age"], edges)
-    faces.source["warnings"] += split_warnings(clusters, parts, groups, group_names(edges))
     threads = max(1, CORES // max(1, len(run["configurations"])))
-    return {"run": name, **run, "threads": threads}, {**faces.source, "rows": len(faces.table)}
+    return {"run": name, **run, "threads": threads}, given
+
+
+def announcement(run: dict[str, Any], data: str) -> str:
+    """Return a line on a run that is about to start on `data`: how many notebooks, and how long they took last time.
+
+    That is the sum of their times, known when all of them lie there with the same parameters; some may be up to date.
+    """
+    minutes = [_minutes(run, configuration) for configuration in run["configurations"] or [""]]
+    last = "" if None in minutes else f"; last time they took {max(1, sum(minutes)):.0f} min"
+    return f"run {run['run']}: {len(minutes) * len(run['notebooks'])} notebooks on {Path(data).name}{last}"
+
+
+def read_data(given: dict[str, Any]) -> dict[str, Any]:
+    """Return what run.json holds of the data that `given` parameters name.
+
+    Its `warnings` are those of the faces and of their split: they are said before anything is trained. Raises the
+    errors of `reading.load_faces`.
+    """
+    from ageclf.faces import clusters, reading
+
+    faces = reading.load_faces(given["data"], on_bad_rows=given.get("on_bad_rows", "raise"))
+    edges, alike = given.get("groups", REFERENCE_EDGES), clusters.cluster_near_duplicates(faces.images)
+    parts = clusters.assign_parts(faces.table["face_id"], alike, given.get("split_seed", 0))
+    groups = age_to_group(faces.table["age"], edges)
+    faces.source["warnings"] += clusters.split_warnings(alike, parts, groups, group_names(edges))
+    return {**faces.source, "rows": len(faces.table)}
 
 
 @contextlib.contextmanager
@@ -123,8 +156,9 @@ def describe(folder: Path, content: dict[str, Any], data: dict[str, Any]) -> Non
 def execute(folder: Path, lock: IO[str], *calls: list[str]) -> None:
     """Let Snakemake, called with each list of arguments in turn, execute what is out of date in a run's folder.
 
-    Each notebook's start and end goes to standard output, all else to snakemake.log. Snakemake gets the lock too, so
-    that it stays locked when this process dies first. Raises ValueError when Snakemake stops and no notebook failed.
+    Standard output gets the line of `progress`: a terminal all the time, a file once a minute, beside each notebook's
+    start and end. All else goes to snakemake.log. Snakemake gets the lock too, so that it stays locked when this
+    process dies first. Raises ValueError when Snakemake stops and no notebook failed.
     """
     for path in (*folder.glob("failed/[0-9]*.*"), *folder.glob("*/failed/[0-9]*.*")):  # of an earlier attempt
         path.unlink()
@@ -135,20 +169,57 @@ def execute(folder: Path, lock: IO[str], *calls: list[str]) -> None:
         LOGGER.warning(ageclf.printable(f"note: HOME cannot be written, so caches go to {environment['HOME']}"))
     # Ctrl-C's signal comes from here alone. What a script starts in the background has it ignored, as its children do.
     own_group = {"process_group": 0, "preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
-    with (folder / "snakemake.log").open("w") as log:
+    bar = {"disable": None, "leave": False, "dynamic_ncols": True, "bar_format": "{desc}"}  # on a terminal alone
+    with (folder / "snakemake.log").open("w") as log, tqdm(file=sys.stdout, **bar) as live:
+        seen, output = {}, {"stdout": None if live.disable else log, "stderr": log, "pass_fds": [lock.fileno()]}
         for arguments in calls:
             command = [*snakemake, "--nolock", "--rerun-incomplete", "--keep-going", *arguments]
-            process = subprocess.Popen(command, stderr=log, env=environment, pass_fds=[lock.fileno()], **own_group)
+            process = subprocess.Popen(command, env=environment, **output, **own_group)
             try:
-                status = process.wait()
+                while process.poll() is None:
+                    try:
+                        process.wait(60 if live.disable else 1)
+                    except subprocess.TimeoutExpired:
+                        with contextlib.suppress(Exception):  # files come and go, and no line is worth a run
+                            line = progress(folder, seen)
+                            print(line, flush=True) if live.disable else live.set_description_str(line)
             finally:
                 with contextlib.suppress(ProcessLookupError):  # nothing is left of the group
                     os.killpg(process.pid, signal.SIGINT)
                 process.wait()
             run_folder.remove_empty(folder / "failed", *folder.glob("*/failed"))
-            if status and not run_folder.failures(folder):
-                why = run_folder.reason((folder / "snakemake.log").read_text(errors="replace"), status)
+            if process.returncode and not run_folder.failures(folder):
+                why = run_folder.reason((folder / "snakemake.log").read_text(errors="replace"), process.returncode)
                 raise ValueError(f"Snakemake stopped: {why}; see {folder / 'snakemake.log'}")
+
+
+def progress(folder: Path, seen: dict[Path, tuple[int, float]]) -> str:
+    """Return a line on what Snakemake does in a run's folder: notebooks done, of how many that were out of date; those
+    that are executed; of a training among them the epochs done, the last one's accuracy, and the time left at most.
+
+    `seen`, empty at first, gets how many epochs of a training were done when, for the next calls: time is known from
+    the second epoch on, and a training that is resumed has epochs that took none. Raises whatever a file causes that is
+    moved or edited meanwhile.
+    """
+    text = (folder / "snakemake.log").read_text(errors="replace").rpartition("\nJob stats:")[2]
+    planned = sum(map(int, re.findall(r"^\d\d_\w+ +(\d+)$", text, re.MULTILINE)))
+    done = len(re.findall(r"^Finished jobid: \d+ \(Rule: \d\d_", text, re.MULTILINE))
+    logs = sorted([*folder.glob("failed/*.log"), *folder.glob("*/failed/*.log")])
+    running = [path for path in logs if "exit status " not in path.read_text(errors="replace")]
+    names = [str(path.parents[1].relative_to(folder) / path.stem) for path in running]
+    line = [f"{done} of {planned}", ", ".join(names) or "Snakemake plans"]
+    for place in [path.parents[1] for path in running if path.stem == TRAINING][:1]:
+        written = max((path.stat().st_mtime for path in place.glob("training.csv")), default=0.0)
+        if written >= (place / "run.json").stat().st_mtime:  # else it is an earlier attempt's
+            *_, row = csv.DictReader((place / "training.csv").read_text().splitlines())
+            given = json.loads((place / "run.json").read_bytes())["parameters"][TRAINING]
+            given = {"head_epochs": 0, **read_defaults(CHECKOUT / "notebooks" / f"{TRAINING}.ipynb"), **given}
+            epoch, epochs = int(row["epoch"]), given["head_epochs"] + given["epochs"]
+            line += [f"epoch {epoch} of {epochs}", f"validation accuracy {100 * float(row['val_accuracy']):.0f} %"]
+            first, since = seen.setdefault(place, (epoch, written))
+            if epoch > first:
+                line += [f"about {(written - since) / (epoch - first) * (epochs - epoch) / 60:.0f} min left"]
+    return " · ".join(line)
 
 
 def plan_sweep(name: str, data: str | None = None) -> list[str]:
@@ -158,8 +229,9 @@ def plan_sweep(name: str, data: str | None = None) -> list[str]:
     A configuration is done when its notebooks were executed with the same parameters on the same data; that their code
     was edited since then is not seen. Nothing is executed or written. Raises errors as `make_report` does.
     """
-    run, source = prepare(name, data, sweep=True)
-    minutes = {key: _minutes(run, key, source["sha256"]) for key in run["configurations"]}
+    run, given = prepare(name, data, sweep=True)
+    sha256 = read_data(given)["sha256"]
+    minutes = {key: _minutes(run, key, sha256) for key in run["configurations"]}
     lines = [f"{key}: " + ("to do" if spent is None else f"done in {spent:.0f} min") for key, spent in minutes.items()]
     to_do, side_by_side = list(minutes.values()).count(None), min(len(minutes), CORES // run["threads"])
     text = (CHECKOUT / "runs" / f"{name}.yaml").read_text(encoding="utf-8")
@@ -167,15 +239,21 @@ def plan_sweep(name: str, data: str | None = None) -> list[str]:
     return [*lines, f"{to_do} of {len(minutes)} configurations to do, {side_by_side} side by side", *comment]
 
 
-def _minutes(run: dict[str, Any], configuration: str, sha256: str) -> float | None:
-    """Return how long the notebooks of a configuration took; None unless all were executed as `run` has them now."""
-    folder = ageclf.ROOT / "reports" / run["run"] / configuration
-    parameters, recorded = run["configurations"][configuration]["parameters"], ageclf.read_json(folder / "run.json")
-    if recorded is None or recorded["data"]["sha256"] != sha256:
+def _minutes(run: dict[str, Any], configuration: str, sha256: str | None = None) -> float | None:
+    """Return how long the notebooks of a configuration took, or of a run that has none ("").
+
+    None unless all were executed as `run` has them now, on the data with a SHA-256 where one is given.
+    """
+    folder, described = ageclf.ROOT / "reports" / run["run"] / configuration, run["configurations"].get(configuration)
+    parameters = described["parameters"] if described else {name: run["parameters"][name] for name in run["notebooks"]}
+    if sha256 and sha256 != (ageclf.read_json(folder / "run.json") or {"data": {"sha256": ""}})["data"]["sha256"]:
         return None
-    ran = {notebook: content.metadata.papermill for notebook, content in pages.executed(folder, parameters).items()}
-    same = {notebook: one.parameters for notebook, one in ran.items()} == parameters
-    return sum(one.duration for one in ran.values()) / 60 if same else None
+    with contextlib.suppress(OSError, ValueError, LookupError, TypeError):  # not there, or not as papermill wrote it
+        # Without nbformat, which takes a second to import.
+        ran = {one: json.loads((folder / f"{one}.ipynb").read_bytes())["metadata"]["papermill"] for one in parameters}
+        if {one: ran[one]["parameters"] for one in ran} == parameters:
+            return sum(ran[one]["duration"] for one in ran) / 60
+    return None
 
 
 def clean_reports() -> None:

@@ -11,8 +11,6 @@ from pathlib import Path
 from reprlib import repr as cut
 from typing import Any
 
-import nbformat
-import papermill
 import yaml
 
 import ageclf
@@ -38,9 +36,9 @@ def read_run(name: str, sweep: bool = False) -> dict[str, Any]:
     `levels` (label by axis) and `parameters`; `axes` are the labels on each axis of the grid. An axis is
     `<section>.<parameter>: [value, …]`, or a name with, for each label, sections as in a run file.
 
-    Raises FileNotFoundError for an unknown run; ValueError, naming file and key, for a parameter that no notebook has,
-    for a value of another type or out of range, for a run where a sweep is wanted or the other way round, and for
-    configurations that have the same name or parameters, or could not be compared.
+    Raises FileNotFoundError for an unknown run and an empty name; ValueError, naming file and key, for a parameter that
+    no notebook has, for a value of another type or out of range, for a run where a sweep is wanted or the other way
+    round, and for configurations that have the same name or parameters, or could not be compared.
     """
     file, sections = f"runs/{name}.yaml", _load(name)
     defaults = {notebook: read_defaults(path) for notebook, path in dependencies.notebooks(CHECKOUT).items()}
@@ -67,12 +65,14 @@ def read_run(name: str, sweep: bool = False) -> dict[str, Any]:
 
 
 def _load(name: str) -> dict[str, Any]:
-    names = sorted(file.stem for file in (CHECKOUT / "runs").glob("*.yaml"))
-    if name not in names:
-        raise FileNotFoundError(f"there is no run file runs/{name}.yaml; RUN=name takes one of {', '.join(names)}")
+    files = {file.stem: file.read_bytes() for file in (CHECKOUT / "runs").glob("*.yaml")}
+    if name not in files:
+        what = f"there is no run file runs/{name}.yaml" if name else "no sweep is named"
+        fitting = sorted(one for one in files if name or b"\ngrid:" in files[one])
+        raise FileNotFoundError(f"{what}; RUN=name takes one of {', '.join(fitting)}")
     check_name("the run file", name)
     try:
-        sections = yaml.load((CHECKOUT / "runs" / f"{name}.yaml").read_bytes(), _Loader) or {}
+        sections = yaml.load(files[name], _Loader) or {}
     except (yaml.YAMLError, RecursionError) as error:
         raise ValueError(f"runs/{name}.yaml is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(sections, dict):
@@ -100,10 +100,12 @@ class _Loader(yaml.SafeLoader):
 
 def read_defaults(notebook: Path) -> dict[str, Any]:
     """Return the default of each parameter in the notebook's `parameters` cell. Raises ValueError for a damaged one."""
-    try:
-        parameters = papermill.inspect_notebook(nbformat.read(notebook, as_version=4))
-        return {name: ast.literal_eval(parameter["default"]) for name, parameter in parameters.items()}
-    except (ValueError, SyntaxError) as error:
+    try:  # by the standard library: papermill and nbformat take seconds to import, and a mistake is to be said at once
+        cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+        tagged = ["".join(cell["source"]) for cell in cells if "parameters" in cell["metadata"].get("tags", [])]
+        given = [node for node in ast.parse("\n".join(tagged)).body if isinstance(node, ast.AnnAssign)]
+        return {node.target.id: ast.literal_eval(node.value) for node in given}
+    except (ValueError, SyntaxError, LookupError, AttributeError, TypeError) as error:
         what = f"its parameters cannot be read ({' '.join(str(error).split())[:100]})"
         raise ValueError(f"{notebook}: {what}; give each a plain value, or get the notebook back from git") from error
 

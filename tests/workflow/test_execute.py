@@ -1,6 +1,7 @@
 """What `make report` and `make sweep` execute: tiny notebooks in a checkout of their own, in real kernels."""
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -18,6 +19,7 @@ from tiny_checkout import (
     dry_run,
     environment,
     make_checkout,
+    on_terminal,
     out_of_date,
     started,
     wait_for,
@@ -122,6 +124,85 @@ def test_a_report_on_other_data_starts_clean_but_keeps_a_persons_files(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["notes.txt", "run.json"]
 
 
+def test_a_run_that_starts_says_how_many_notebooks_and_how_long_they_took(own_checkout, tmp_path):
+    """Last time's duration is known when all of them are there, as papermill wrote them, with the same parameters."""
+    notebooks, folder = ["01_black_edges", "02_brightness"], tmp_path / "reports" / "mine"
+    write_run(own_checkout, "mine", {"notebooks": notebooks, "common": SAMPLE})
+    run, given = execute.prepare("mine", None, sweep=False)
+    for name in notebooks:  # each takes 85 s
+        assert execute.announcement(run, given["data"]) == "run mine: 2 notebooks on sample"
+        executed(folder / f"{name}.ipynb", [v4.new_markdown_cell("# title")], **run["parameters"][name])
+    assert execute.announcement(run, given["data"]) == "run mine: 2 notebooks on sample; last time they took 3 min"
+    run["parameters"][notebooks[0]]["seed"] = 5
+    assert execute.announcement(run, "/some where/faces.csv") == "run mine: 2 notebooks on faces.csv"
+    (folder / "01_black_edges.ipynb").write_text("{")
+    assert execute.announcement(run, given["data"]) == "run mine: 2 notebooks on sample"
+
+
+def test_a_sweep_that_starts_counts_the_notebooks_of_all_configurations(own_checkout, tmp_path):
+    write_run(own_checkout, "mine", {"common": SAMPLE, "grid": {"common.seed": [1, 2]}})
+    run, given = execute.prepare("mine", None, sweep=True)
+    assert execute.announcement(run, given["data"]) == "run mine: 4 notebooks on sample"
+    for configuration, content in run["configurations"].items():
+        for name, parameters in content["parameters"].items():
+            executed(tmp_path / "reports" / "mine" / configuration / f"{name}.ipynb", [], **parameters)
+    assert execute.announcement(run, given["data"]) == "run mine: 4 notebooks on sample; last time they took 6 min"
+
+
+SNAKEMAKE = """Building DAG of jobs...
+Job stats:
+job               count
+--------------  -------
+01_black_edges        1
+02_brightness         1
+04_training           2
+all                   1
+total                 5
+
+[Fri Nov 27 18:36:17 2026]
+Finished jobid: 3 (Rule: 01_black_edges)
+1 of 5 steps (20%) done
+"""
+
+
+def test_the_line_of_progress_is_that_of_the_files_in_a_runs_folder(tmp_path):
+    log, training, seen = tmp_path / "failed" / "04_training.log", tmp_path / "training.csv", {}
+    (tmp_path / "snakemake.log").write_text("")
+    training.write_text("epoch,accuracy,val_accuracy\n1,0.9,0.9\n")
+    os.utime(training, (0, 0))  # an earlier attempt's
+    (tmp_path / "run.json").write_text(json.dumps({"parameters": {"04_training": {"head_epochs": 2, "epochs": 8}}}))
+    assert execute.progress(tmp_path, seen) == "0 of 0 · Snakemake plans"
+    (tmp_path / "snakemake.log").write_text(SNAKEMAKE)
+    log.parent.mkdir()
+    log.with_stem("02_brightness").write_text("Input Notebook: …\nexit status 1\n")
+    log.touch()
+    assert execute.progress(tmp_path, seen) == "1 of 4 · 04_training"
+
+    started, lines = (tmp_path / "run.json").stat().st_mtime, ["epoch,accuracy,val_accuracy"]
+    said = []
+    for epoch, accuracy in ((1, 0.3), (2, 0.4), (3, 0.5), (4, 0.614)):
+        lines.append(f"{epoch},0.9,{accuracy}")
+        training.write_text("\n".join(lines))
+        os.utime(training, (0, started + 600 * epoch))  # an epoch takes ten minutes
+        if epoch > 1:  # 1 is what it was resumed from
+            said.append(execute.progress(tmp_path, seen))
+    now = "1 of 4 · 04_training · epoch {} of 10 · validation accuracy {} %"
+    left = " · about {} min left"
+    assert said == [now.format(2, 40), (now + left).format(3, 50, 70), (now + left).format(4, 61, 60)]
+
+
+def test_the_line_of_progress_names_configurations_and_describes_one_training(tmp_path):
+    (tmp_path / "snakemake.log").write_text(SNAKEMAKE)
+    for seed in (1, 2):
+        folder = tmp_path / f"seed-{seed}"
+        (folder / "failed").mkdir(parents=True)
+        (folder / "failed" / "04_training.log").touch()
+        (folder / "run.json").write_text(json.dumps({"parameters": {"04_training": {"epochs": 10 * seed}}}))
+        (folder / "training.csv").write_text(f"epoch,val_accuracy\n{seed},0.5")
+    line = "1 of 4 · seed-1/04_training, seed-2/04_training · epoch 1 of 10 · validation accuracy 50 %"
+    assert execute.progress(tmp_path, {}) == line
+
+
 # A report
 
 
@@ -140,6 +221,7 @@ def test_a_report_has_every_notebook_and_page_and_says_where_it_is(made):
         assert (folder / f"{name}.ipynb").exists()
         assert (folder / f"{name}.html").exists()
         assert f"{name} done in" in process.stdout
+    assert process.stdout.startswith("run sample: 6 notebooks on sample\n")
     assert process.stdout.splitlines()[-1].endswith(f"start at {folder.parent / 'index.html'}")
     assert process.stderr == ""
     assert not (folder / "failed").exists()
@@ -242,6 +324,21 @@ def test_a_report_needs_no_home_and_says_where_its_caches_are(odd):
     said = [line for line in process.stderr.splitlines() if not line.startswith("warning: ")]  # of three faces
     assert said == [f"note: HOME cannot be written, so caches go to {cache}"]
     assert cache.is_dir()
+
+
+def test_a_terminal_shows_one_line_of_progress_instead_of_each_start_and_end(tmp_path):
+    checkout = make_checkout(tmp_path / "checkout")
+    write_run(checkout, "sample", {"notebooks": ["02_brightness"], "common": SAMPLE})
+    add_to_work(checkout, "02_brightness", "import time\ntime.sleep(2)")  # longer than the line takes to change
+    command = [sys.executable, "-m", "ageclf", "report"]
+    status, shown = on_terminal(command, "stdout", cwd=checkout, env=environment())
+    assert status == 0
+    assert "\r0 of 1 · 02_brightness " in shown
+    assert "02_brightness started" not in shown
+    assert "02_brightness done in" in (checkout / "reports" / "sample" / "snakemake.log").read_text()
+    announced, *live, report, rest = shown.split("\r\n")
+    assert (announced, len(live), rest) == ("run sample: 1 notebooks on sample", 0, "")
+    assert report.rpartition("\r")[2].startswith("The report of sample is in ")
 
 
 def test_what_fails_around_a_notebook_is_named_as_its_programs_name_it(tmp_path):
@@ -492,7 +589,8 @@ def test_a_plan_says_what_is_done_quotes_the_run_file_and_changes_nothing(own_ch
     assert execute.plan_sweep("mine") == [*to_do, "3 of 3 configurations to do, 2 side by side", *comment]
     assert not (tmp_path / "reports").exists()
 
-    run, source = execute.prepare("mine", None, sweep=True)
+    run, given = execute.prepare("mine", None, sweep=True)
+    source = execute.read_data(given)
     folder, content = tmp_path / "reports" / "mine" / "epochs-6", run["configurations"]["epochs-6"]
     execute.describe(folder, content | {"run": "mine/epochs-6"}, source)
     for name, parameters in content["parameters"].items():  # each takes 85 s
