@@ -37,6 +37,7 @@ def main() -> int:
     command.add_argument("photos", nargs="+", metavar="PHOTO", help="a picture, or a folder of pictures")
     command.add_argument("--run", default="best", help="name of the run whose checkpoint predicts, or the shipped one")
     command.add_argument("--checkpoint", default="auto", help="a .keras or old .h5 file instead")
+    command.add_argument("--cropped", action="store_true", help="the pictures are faces already, cropped as UTKFace's")
     command.add_argument("--json", action="store_true", help="print JSON instead of a table")
     commands.add_parser("clean-reports", help="remove what runs wrote under reports/")
     arguments = parser.parse_args()
@@ -95,10 +96,10 @@ def predict(arguments: argparse.Namespace) -> int:
     named = arguments.checkpoint if arguments.checkpoint == "auto" else Path(arguments.checkpoint).absolute()
     path = checkpoints.find_checkpoint(named, arguments.run)
     model, metadata = checkpoints.load_checkpoint(path)
-    if tables.is_synthetic(metadata):
-        print(f"warning: {path.name} was trained on synthetic faces: predictions mean nothing", file=sys.stderr)
+    print(tables.network_text(path, metadata), file=sys.stderr)
     sys.stdout.reconfigure(errors="backslashreplace")  # not every terminal writes every name
-    faces, crops, problems = photos.read_faces(tqdm(photos.list_photos(arguments.photos), "photos", disable=None))
+    files = tqdm(photos.list_photos(arguments.photos), "photos", disable=None)
+    faces, crops, problems = photos.read_faces(files, arguments.cropped)
     table = calibration.predictions_of_photos(faces, prediction.predict_probabilities(model, crops), metadata)
     print(tables.photos_json(table, problems, path, metadata) if arguments.json else tables.photos_text(table))
     for problem in problems.itertuples():

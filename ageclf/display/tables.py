@@ -125,20 +125,12 @@ def _p_value(p: float | None) -> str:
     return "–" if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def is_synthetic(metadata: dict) -> bool:
-    """Return whether a checkpoint was trained on the synthetic sample, by its metadata; an old file does not say."""
-    return bool((metadata.get("data") or {}).get("synthetic"))
-
-
 def network_text(path: Path, metadata: dict, synthetic: bool = False) -> str:
     """Name a checkpoint, its run and its data; and say so where the faces at hand, `synthetic` or not, are others."""
-    data, kinds = metadata.get("data") or {}, {True: "synthetic", False: "real"}
-    text = (
-        f"network {path.name}, run {metadata.get('run')}, trained on {data.get('name', 'data that it does not name')}"
-    )
-    trained = data.get("synthetic", synthetic)
-    apart = f"trained on {kinds[trained]} faces, and these are {kinds[synthetic]}: its predictions mean nothing"
-    return text if trained == synthetic else f"{text}\nwarning: {apart}"
+    data, other = metadata.get("data") or {}, ("synthetic", "real")[synthetic]
+    text = f"network {path.name}, run {metadata.get('run')}, trained on {data.get('name', 'unknown data')}"
+    apart = f"\nwarning: it was trained on {other} faces, and these are not {other}: its predictions mean nothing"
+    return text + apart * (data.get("synthetic", synthetic) != synthetic)
 
 
 def photos_text(predictions: pd.DataFrame) -> str:
@@ -163,7 +155,7 @@ def photos_json(predictions: pd.DataFrame, problems: pd.DataFrame, checkpoint: s
     content = {
         "schema": ageclf.SCHEMA,
         "checkpoint": Path(checkpoint).name,
-        "synthetic": is_synthetic(metadata),
+        "synthetic": bool((metadata.get("data") or {}).get("synthetic")),  # an old file does not say
         "threshold": metadata.get("threshold"),
         "faces": faces.to_dict("records"),
         "problems": problems.to_dict("records"),

@@ -98,8 +98,7 @@ def predictions_of_photos(table: pd.DataFrame, probabilities: np.ndarray, metada
     checkpoint's threshold; None where it has none), and p_0, p_1… of all groups.
     """
     scaled, threshold = scale(probabilities, metadata.get("temperature") or 1.0), metadata.get("threshold")
-    confidence, order = scaled.max(axis=1), np.argsort(-scaled, axis=1, kind="stable")
-    names = np.asarray(metadata["groups"])[order]
+    confidence, names = scaled.max(axis=1), np.asarray(metadata["groups"])[np.argsort(-scaled, kind="stable")]
     return table.assign(
         group=names[:, 0],
         second=names[:, 1],

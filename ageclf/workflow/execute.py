@@ -3,7 +3,6 @@
 import contextlib
 import csv
 import fcntl
-import itertools
 import json
 import logging
 import os
@@ -177,12 +176,12 @@ def execute(folder: Path, lock: IO[str], *calls: list[str]) -> None:
             process = subprocess.Popen(command, env=environment, **output, **own_group)
             try:
                 while process.poll() is None:
-                    try:
+                    with contextlib.suppress(subprocess.TimeoutExpired):
                         process.wait(60 if live.disable else 1)
-                    except subprocess.TimeoutExpired:
-                        with contextlib.suppress(Exception):  # files come and go, and no line is worth a run
-                            line = progress(folder, seen)
-                            print(line, flush=True) if live.disable else live.set_description_str(line)
+                        break
+                    with contextlib.suppress(Exception):  # files come and go, and no line is worth a run
+                        line = progress(folder, seen)
+                        print(line, flush=True) if live.disable else live.set_description_str(line)
             finally:
                 with contextlib.suppress(ProcessLookupError):  # nothing is left of the group
                     os.killpg(process.pid, signal.SIGINT)
@@ -206,8 +205,8 @@ def progress(folder: Path, seen: dict[Path, tuple[int, float]]) -> str:
     done = len(re.findall(r"^Finished jobid: \d+ \(Rule: \d\d_", text, re.MULTILINE))
     logs = sorted([*folder.glob("failed/*.log"), *folder.glob("*/failed/*.log")])
     running = [path for path in logs if "exit status " not in path.read_text(errors="replace")]
-    names = [str(path.parents[1].relative_to(folder) / path.stem) for path in running]
-    line = [f"{done} of {planned}", ", ".join(names) or "Snakemake plans"]
+    names = ", ".join(str(path.parents[1].relative_to(folder) / path.stem) for path in running)
+    line = [f"{done} of {planned}", names or "Snakemake plans"]
     for place in [path.parents[1] for path in running if path.stem == TRAINING][:1]:
         written = max((path.stat().st_mtime for path in place.glob("training.csv")), default=0.0)
         if written >= (place / "run.json").stat().st_mtime:  # else it is an earlier attempt's
@@ -234,9 +233,7 @@ def plan_sweep(name: str, data: str | None = None) -> list[str]:
     minutes = {key: _minutes(run, key, sha256) for key in run["configurations"]}
     lines = [f"{key}: " + ("to do" if spent is None else f"done in {spent:.0f} min") for key, spent in minutes.items()]
     to_do, side_by_side = list(minutes.values()).count(None), min(len(minutes), CORES // run["threads"])
-    text = (CHECKOUT / "runs" / f"{name}.yaml").read_text(encoding="utf-8")
-    comment = itertools.takewhile(lambda line: line.startswith("#"), text.splitlines())
-    return [*lines, f"{to_do} of {len(minutes)} configurations to do, {side_by_side} side by side", *comment]
+    return [*lines, f"{to_do} of {len(minutes)} configurations to do, {side_by_side} side by side", run["about"]]
 
 
 def _minutes(run: dict[str, Any], configuration: str, sha256: str | None = None) -> float | None:

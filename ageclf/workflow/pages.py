@@ -76,10 +76,8 @@ def write_pages(folder: Path) -> None:
         ageclf.write_text(folder / f"{name}.html", html)
     found = {name: tagged(notebook) for name, notebook in notebooks.items()}
     files = [file for file in run_folder.RUN_FILES if (folder / file).exists()]
-    first = exporter.environment.get_template("run.html.j2").render(
-        run=run, notebooks=notebooks, found=found, files=files
-    )
-    ageclf.write_text(folder / "index.html", first)
+    first = exporter.environment.get_template("run.html.j2")
+    ageclf.write_text(folder / "index.html", first.render(run=run, notebooks=notebooks, found=found, files=files))
 
 
 def tagged(notebook: NotebookNode) -> dict[str, Any]:

@@ -31,10 +31,10 @@ Axes = dict[str, dict[str, Sections]]  # by the name of an axis and a label on i
 def read_run(name: str, sweep: bool = False) -> dict[str, Any]:
     """Return what run.json holds of the run file `runs/<name>.yaml`, which has a `grid:` if it is a sweep.
 
-    `notebooks` are those to execute, `parameters` what each gets that is executed in the run's own folder. Of a sweep
-    that is the comparison alone: the others are executed for each of the `configurations`, by name, with their
-    `levels` (label by axis) and `parameters`; `axes` are the labels on each axis of the grid. An axis is
-    `<section>.<parameter>: [value, …]`, or a name with, for each label, sections as in a run file.
+    `about` is its first comment. `notebooks` are those to execute, `parameters` what each gets that is executed in the
+    run's own folder. Of a sweep that is the comparison alone: the others are executed for each of the `configurations`,
+    by name, with their `levels` (label by axis) and `parameters`; `axes` are the labels on each axis of the grid. An
+    axis is `<section>.<parameter>: [value, …]`, or a name with, for each label, sections as in a run file.
 
     Raises FileNotFoundError for an unknown run and an empty name; ValueError, naming file and key, for a parameter that
     no notebook has, for a value of another type or out of range, for a run where a sweep is wanted or the other way
@@ -57,11 +57,18 @@ def read_run(name: str, sweep: bool = False) -> dict[str, Any]:
     executed = {notebook: reported[notebook] for notebook in reported if notebook in (TRAINING, *notebooks)}
     axes = _read_axes(file, listed["grid"], executed) if sweep else {}
     return {
+        "about": about(name),
         "notebooks": notebooks,
         "parameters": parameters,
         "axes": {axis: list(levels) for axis, levels in axes.items()},
         "configurations": _configurations(name, sections, axes, executed) if sweep else {},
     }
+
+
+def about(name: str) -> str:
+    """Return the first comment of a run file, which says what the run is and how long it took somewhere, in a line."""
+    text = (CHECKOUT / "runs" / f"{name}.yaml").read_text(encoding="utf-8")
+    return " ".join(line[1:].strip() for line in itertools.takewhile(lambda line: line[:1] == "#", text.splitlines()))
 
 
 def _load(name: str) -> dict[str, Any]:
@@ -113,13 +120,10 @@ def read_defaults(notebook: Path) -> dict[str, Any]:
 def check(where: str, given: dict[str, Any], defaults: dict[str, Any]) -> None:
     """Raise ValueError unless each name has a default, and each value the default's type and an allowed value.
 
-    An int is a float too. Allowed values, and names of earlier versions, stand in notebooks/parameters.yaml.
+    An int is a float too. Allowed values stand in notebooks/parameters.yaml.
     """
-    allowed = _read((CHECKOUT / "notebooks" / "parameters.yaml").read_bytes())
-    limits, choices, renamed = allowed["limits"], allowed["choices"], allowed["renamed"]
+    limits, choices = _read((CHECKOUT / "notebooks" / "parameters.yaml").read_bytes()).values()
     for key, value in given.items():
-        if renamed.get(key) in defaults:
-            raise ValueError(f"{where}: {key!r} is called {renamed[key]!r} now; write that")
         if key not in defaults:
             nearest = difflib.get_close_matches(str(key)[:100], defaults, n=1, cutoff=0)
             raise ValueError(f"{where}: {cut(key)} is not known here; the nearest name that is: {nearest[0]!r}")

@@ -115,13 +115,7 @@ def test_a_network_is_named_and_other_faces_than_it_was_trained_on_are_warned_of
     }
     assert said["faces.csv", False] == "network a.keras, run b, trained on faces.csv"
     assert said["sample", True] == "network a.keras, run b, trained on sample"
-    assert "warning: trained on real faces, and these are synthetic: its predictions" in said["faces.csv", True]
-    assert "warning: trained on synthetic faces, and these are real: its predictions" in said["sample", False]
+    assert "\nwarning: it was trained on real faces, and these are not real: its predictions" in said["faces.csv", True]
+    assert "\nwarning: it was trained on synthetic faces, and these are not synthetic: its" in said["sample", False]
     old = tables.network_text(Path("old.h5"), {"run": "old", "data": None}, True)
-    assert old == "network old.h5, run old, trained on data that it does not name"
-
-
-def test_a_network_trained_on_synthetic_faces_is_recognised():
-    assert tables.is_synthetic({"data": {"synthetic": True}})
-    assert not tables.is_synthetic(METADATA)
-    assert not tables.is_synthetic({"data": None})  # an old file does not say
+    assert old == "network old.h5, run old, trained on unknown data"

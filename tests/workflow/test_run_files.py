@@ -63,12 +63,6 @@ def test_the_backbones_and_image_sizes_that_a_run_file_may_give_are_those_of_the
     assert ALLOWED["limits"]["image_size"] == [IMAGE_SIZES[0], IMAGE_SIZES[-1]]
 
 
-def test_what_is_called_otherwise_now_is_a_parameter_under_its_new_name_alone():
-    parameters = {key for defaults in DEFAULTS for key in defaults}
-    assert set(ALLOWED["renamed"].values()) <= parameters
-    assert not ALLOWED["renamed"].keys() & parameters
-
-
 def test_common_values_reach_the_notebooks_that_know_them(checkout):
     write_run(checkout, "mine", {"common": {"seed": 3, "epochs": 5}, "05_evaluation": {"part": "test", "seed": 4}})
     parameters = run_files.read_run("mine")["parameters"]
@@ -100,7 +94,6 @@ def test_sliders_are_left_out_where_nobody_moves_them_unless_a_run_file_wants_th
         ({"04_training": {"epochs": -1}}, r"runs/mine.yaml, 04_training: epochs must be from 0 to 10000, got -1"),
         ({"05_evaluation": {"part": "tset"}}, r"part must be one of train, val, test, all, got 'tset'"),
         ({"02_brightness": {"groups": [6, 6]}}, r"runs/mine.yaml, 02_brightness: groups=\[6, 6\]: expected"),
-        ({"04_training": {"averaging": 0.9}}, r"04_training: 'averaging' is called 'ema_momentum' now"),
         ({"notebooks": ["04_trainig"]}, r"runs/mine.yaml, notebooks: '04_trainig'.* '04_training'"),
         ({"notebooks": ["11_comparison"]}, r"'11_comparison' is not known here"),
         ({"grid": {"common.seed": [1]}}, r"runs/mine.yaml has a grid, so it is a sweep: make sweep RUN=mine"),
@@ -289,7 +282,6 @@ def test_a_label_may_be_called_like_a_parameter(checkout):
         ({"grid": {"04_training.epochs": [1, -2]}}, r"epochs must be from 0 to 10000, got -2"),
         ({"grid": {"04_training.epochs": [1, 1]}}, r"grid, 04_training.epochs: .* have the same name"),
         ({"grid": {"common.seed": [1], "04_training.seed": [2]}}, r"grid, 04_training.seed: .* the same name"),
-        ({"grid": {"04_training.averaging": [0.9]}}, r"grid, .*: 'averaging' is called 'ema_momentum' now"),
         ({"grid": COLLIDING}, r"two configurations have the name 'a-x_b-y_b-z'"),
         ({"grid": {"a": {"x": {}, "y": {}}}}, r"grid: 'a-x' and 'a-y' have the same parameters"),
         ({"grid": {"a": {"x": ["epochs"]}}}, r"grid, a, x: sections must be of type dict, got \['epochs'\]"),
