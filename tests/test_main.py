@@ -266,7 +266,9 @@ def photo(tmp_path):
 def test_photos_are_predicted_as_a_table_and_unreadable_ones_named(command, capsys, checkpoint, photo):
     status, printed = command("predict", str(photo), "--checkpoint", str(checkpoint))
     assert status == 0
-    assert printed == "warning: sample.keras was trained on synthetic faces: predictions mean nothing\n"
+    network, warning = printed.splitlines()
+    assert network == "network sample.keras, run None, trained on sample"
+    assert warning.startswith("warning: it was trained on synthetic faces, and these are not")
     photo.with_name("text.jpg").write_text("no picture")
     status, printed = command("predict", str(photo.parent), "--checkpoint", str(checkpoint))
     assert status == 1
@@ -282,7 +284,10 @@ def test_photos_are_predicted_as_json_on_standard_output_alone(checkpoint, photo
     assert content["synthetic"]
     assert [(face["photo"], face["above_threshold"]) for face in content["faces"]] == [("astronaut.png", True)]
     assert content["problems"] == [{"photo": "absent.jpg", "reason": "there is no such file; look at its name"}]
-    assert done.stderr.splitlines()[1:] == ["absent.jpg: there is no such file; look at its name"]
+    network, warning, problem = done.stderr.splitlines()
+    assert network == f"network {checkpoint.name}, run None, trained on sample"
+    assert warning.startswith("warning: it was trained on synthetic faces, and these are not")
+    assert problem == "absent.jpg: there is no such file; look at its name"
 
 
 def test_photos_are_counted_on_a_terminal(checkpoint, photo):
@@ -321,7 +326,8 @@ def test_the_shipped_network_predicts_a_photo_where_nothing_was_trained(photo, t
     line = [sys.executable, "-m", "ageclf", "predict", photo.name, "--json"]
     environment = {**os.environ, "PYTHONPATH": str(ageclf.CHECKOUT), "AGECLF_ROOT": str(tmp_path)}
     done = subprocess.run(line, cwd=photo.parent, env=environment, capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0
+    assert re.fullmatch(r"network ckpt-\d+\.keras, run \S+, trained on age_gender\.csv\.gz\n", done.stderr)
     content = json.loads(done.stdout)
     assert content["checkpoint"].startswith("ckpt-")
     assert not content["synthetic"]

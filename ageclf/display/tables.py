@@ -130,7 +130,7 @@ def network_text(path: Path, metadata: dict, synthetic: bool = False) -> str:
     data, other = metadata.get("data") or {}, ("synthetic", "real")[synthetic]
     text = f"network {path.name}, run {metadata.get('run')}, trained on {data.get('name', 'unknown data')}"
     apart = f"\nwarning: it was trained on {other} faces, and these are not {other}: its predictions mean nothing"
-    return text + apart * (data.get("synthetic", synthetic) != synthetic)
+    return ageclf.printable(text) + apart * (data.get("synthetic", synthetic) != synthetic)
 
 
 def photos_text(predictions: pd.DataFrame) -> str:
