@@ -6,6 +6,7 @@ SHELL := /bin/bash
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 INSTALLED := $(VENV)/installed
+KERNELS := profiles/ipython/ipython_kernel_config.json
 PIP := $(PYTHON) -m pip --disable-pip-version-check --quiet
 
 # Names and paths reach the programs as typed: make's $(value …) expands no `$`, and the shell reads "$RUN" as one word.
@@ -58,7 +59,8 @@ clean-reports: $(INSTALLED)  ## remove what runs wrote under reports/, and nothi
 	@$(PYTHON) -m ageclf clean-reports
 
 # The last thing that an installation writes is $(INSTALLED). Without it, an installation was interrupted: start anew.
-$(INSTALLED): requirements.lock pyproject.toml
+# Kernels that papermill starts cannot be encrypted, and each would warn of that: they read that only errors are shown.
+$(INSTALLED): requirements.lock pyproject.toml $(KERNELS)
 	@test -e $@ || { for python in python3.13 python3.12 python3.11 python3; do \
 	  $$python -c 'import ensurepip, sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && \
 	  exec $$python -m venv --clear $(VENV); \
@@ -67,4 +69,5 @@ $(INSTALLED): requirements.lock pyproject.toml
 	@echo 'Installing what requirements.lock names into $(VENV) (minutes, the first time)'
 	@$(PIP) install --use-pep517 --requirement requirements.lock
 	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@mkdir -p $(VENV)/etc/ipython && cp $(KERNELS) $(VENV)/etc/ipython
 	@touch $@

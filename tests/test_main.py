@@ -169,7 +169,8 @@ def test_no_name_that_is_printed_moves_the_cursor(command, name):
 )
 def test_make_hands_names_and_paths_on_as_typed(tmp_path, text):
     shutil.copy(ageclf.CHECKOUT / "Makefile", tmp_path)
-    for name in ("requirements.lock", "pyproject.toml", "installed"):
+    for name in ("requirements.lock", "pyproject.toml", "profiles/ipython/ipython_kernel_config.json", "installed"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     shown = tmp_path / "shown"
     shown.write_text(f"#!{sys.executable}\nimport json, sys\nprint(json.dumps(sys.argv[3:]))\n")

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tomllib
 from pathlib import Path
 
@@ -42,6 +43,25 @@ def test_conda_environment_installs_the_lock_file_and_the_package():
     python, _, pip = environment["dependencies"]
     assert pip["pip"] == ["-r requirements.lock", "-e ."]
     assert python.removeprefix("python=") in SpecifierSet(PROJECT["requires-python"])
+
+
+def test_kernels_that_papermill_starts_do_not_warn_that_nothing_is_encrypted(tmp_path):
+    """In an environment that holds the file which `make` copies there, as IPython looks for it."""
+    environment = tmp_path / "environment"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
+    (packages,) = environment.glob("lib/python*/site-packages")
+    (packages / "others.pth").write_text(sysconfig.get_path("purelib"))
+    kernel = {"name": "python3", "language": "python", "display_name": "Python 3"}
+    notebook = v4.new_notebook(cells=[v4.new_code_cell("1")], metadata={"kernelspec": kernel})
+    nbformat.write(notebook, tmp_path / "in.ipynb")
+    command = [environment / "bin" / "python", "-m", "papermill", tmp_path / "in.ipynb", tmp_path / "out.ipynb"]
+    said = []
+    for _ in range(2):
+        done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "IPYTHONDIR": str(tmp_path)})
+        assert done.returncode == 0, done.stderr
+        said.append("without encryption" in done.stderr)
+        shutil.copytree(CHECKOUT / "profiles" / "ipython", environment / "etc" / "ipython", dirs_exist_ok=True)
+    assert said == [True, False]
 
 
 def test_the_citation_is_of_this_version_and_whole():

@@ -75,7 +75,7 @@ def _load(name: str) -> dict[str, Any]:
     files = {file.stem: file.read_bytes() for file in (CHECKOUT / "runs").glob("*.yaml")}
     if name not in files:
         what = f"there is no run file runs/{name}.yaml" if name else "no sweep is named"
-        fitting = sorted(one for one in files if name or b"\ngrid:" in files[one])
+        fitting = sorted(one for one in files if name or re.search(rb"^grid:", files[one], re.MULTILINE))
         raise FileNotFoundError(f"{what}; RUN=name takes one of {', '.join(fitting)}")
     check_name("the run file", name)
     try:

@@ -1,5 +1,8 @@
 """Run files: what is read from them, what a grid expands to, and what is refused before anything starts."""
 
+import ast
+
+import papermill
 import pytest
 import yaml
 from tiny_checkout import NOTEBOOKS, make_checkout, write_run
@@ -53,6 +56,20 @@ def test_every_number_that_a_notebook_takes_has_limits_that_its_default_keeps():
     for key, value in numbers.items():
         low, high = ALLOWED["limits"][key]
         assert low <= value <= high, key
+
+
+def test_the_defaults_of_a_notebook_are_those_that_papermill_finds():
+    for path in (run_files.CHECKOUT / "notebooks").glob("*.ipynb"):
+        found = {name: ast.literal_eval(one["default"]) for name, one in papermill.inspect_notebook(path).items()}
+        assert run_files.read_defaults(path) == found, path
+
+
+def test_without_a_name_the_sweeps_are_named_and_no_other_run(checkout):
+    write_run(checkout, "mine", {"common": {"seed": 1}, "grid": {"04_training.epochs": [1, 2]}})
+    write_run(checkout, "first", {"grid": {"common.seed": [1, 2]}})
+    with pytest.raises(FileNotFoundError, match=r"^no sweep is named; RUN=name takes one of first, mine$") as error:
+        read_sweep("")
+    assert "\n" not in str(error.value)
 
 
 def test_the_backbones_and_image_sizes_that_a_run_file_may_give_are_those_of_the_network():
