@@ -107,6 +107,18 @@ def test_the_answer_of_a_sweep_that_adds_steps_is_the_recorded_one(sweep, better
     assert all(row["p_holm"] > 0.05 for row in compared["differences"] if row["setting"] not in better_than_baseline)
 
 
+def test_the_trials_of_a_pretrained_network_are_the_recorded_ones():
+    trials = recorded("pretrained", "trials")
+    assert (trials["data_sha256"], trials["n"]) == (METRICS["data"]["sha256"], 3025)
+    for one in trials["networks"]:
+        assert f"{one['accuracy']:.1%} | {one['log_loss']:.3f} |".replace("%", " %") in TEXT
+    assert f"right for {trials['mean_of_two']['accuracy']:.1%}".replace("%", " %") in TEXT
+    none, *_ = alone = trials["augmentation"].values()
+    points = [[f"{100 * (value - before):.1f}" for value, before in zip(seeds, none, strict=False)] for seeds in alone]
+    for name, gained in list(zip(trials["augmentation"], points, strict=True))[1:]:
+        assert row(name) == [*(text.replace("-", "−") for text in gained), *["–"] * (2 - len(gained))]
+
+
 def test_what_ages_bring_is_that_of_the_recorded_sweep():
     compared = recorded("recipe", "comparison")
     means = {
