@@ -20,8 +20,9 @@ help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## */\1\t/p' Makefile | expand --tabs 16
 
 # No question about news at the first start, and encrypted kernels: each of the others prints a warning.
-lab: $(INSTALLED)  ## open JupyterLab on the notebooks
-	$(PYTHON) -m jupyterlab --notebook-dir notebooks --LabApp.app_settings_dir profiles/jupyterlab \
+lab: $(INSTALLED)  ## open JupyterLab on the README, with its links to the notebooks
+	$(PYTHON) -m jupyterlab --notebook-dir . --LabApp.default_url=/lab/tree/README.md \
+	  --LabApp.app_settings_dir profiles/jupyterlab \
 	  --KernelManager.transport_encryption=auto $(if $(filter 0,$(shell id -u)),--allow-root)
 
 report: $(INSTALLED)  ## run all notebooks and write their report: make report [RUN=name] [DATA=path]

@@ -31,10 +31,11 @@ PATIENCE = 90_000  # milliseconds; a notebook takes a tenth of that
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory) -> Path:
-    """A folder with copies of the notebooks and settings, and for 06 a network that was never trained."""
+    """A folder with copies of README, notebooks and settings, and for 06 a network that was never trained."""
     root = tmp_path_factory.mktemp("root")
-    for copied in ("notebooks", "profiles"):
+    for copied in ("notebooks", "profiles", "docs"):
         shutil.copytree(ageclf.CHECKOUT / copied, root / copied)
+    shutil.copy(ageclf.CHECKOUT / "README.md", root)
     keras.utils.set_random_seed(0)
     known = {"groups": group_names(), "edges": list(REFERENCE_EDGES), "training_faces": []}
     known |= {"backbone": "small", "image_size": 48}
@@ -90,7 +91,7 @@ def page(browser, lab):
 
 def run_all(page: Page, lab: str, path: Path) -> list[nbformat.NotebookNode]:
     """Open a notebook, run all cells from the menu, save; return the outputs, with no error or warning among them."""
-    page.goto(f"{lab}/lab/tree/{path.name}?reset")
+    page.goto(f"{lab}/lab/tree/notebooks/{path.name}?reset")
     # The kernel's sign in the toolbar says "idle" too early, when there is none yet: what is run then is lost.
     expect(page.get_by_role("button", name="Python 3 (ipykernel) | Idle")).to_be_visible(timeout=PATIENCE)
     choose(page, "Run", "Run All Cells")
@@ -115,6 +116,16 @@ def choose(page: Page, *names: str) -> None:
 def keep(page: Page, name: str) -> None:
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=SCREENSHOTS / f"{name}.png")
+
+
+def test_the_readme_opens_first_and_leads_to_the_notebooks(page, lab):
+    page.goto(lab)
+    readme = page.locator(".jp-RenderedMarkdown")
+    expect(readme.get_by_role("heading", name="age-classifier")).to_be_visible(timeout=PATIENCE)
+    keep(page, "start")
+    readme.get_by_role("link", name="01_black_edges").click()
+    expect(page.get_by_role("button", name="Python 3 (ipykernel) | Idle")).to_be_visible(timeout=PATIENCE)
+    expect(page.locator(".jp-Notebook").get_by_role("heading", name="01 · Black edges")).to_be_visible()
 
 
 def test_a_notebook_runs_from_the_menu_and_nothing_pops_up(page, lab, root):
