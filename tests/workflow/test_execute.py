@@ -505,13 +505,13 @@ def test_pages_lead_to_each_other_and_the_index_counts_configurations_and_failur
     folder = swept[1]
     configuration = folder / "seed-1_quality-fine"
     page = (configuration / "05_evaluation.html").read_text()
-    for target in ("../../index.html", "../11_comparison.html"):
+    for target in ("../../index.html", "../index.html"):
         assert f'href="{target}"' in page
         assert (configuration / target).exists()
-    assert 'href="seed-1_quality-fine/05_evaluation.html"' in (folder / "11_comparison.html").read_text()
+    assert 'href="seed-1_quality-fine/index.html"' in (folder / "index.html").read_text()
     index = (folder.parent / "index.html").read_text()
     assert "2 configurations, 1 notebooks failed" in index
-    assert 'href="mine/11_comparison.html"' in index
+    assert 'href="mine/index.html"' in index
 
 
 def test_run_json_says_what_the_sweep_and_each_configuration_are(swept):
