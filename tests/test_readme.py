@@ -113,6 +113,10 @@ def test_the_trials_of_a_pretrained_network_are_the_recorded_ones():
     for one in trials["networks"]:
         assert f"{one['accuracy']:.1%} | {one['log_loss']:.3f} |".replace("%", " %") in TEXT
     assert f"right for {trials['mean_of_two']['accuracy']:.1%}".replace("%", " %") in TEXT
+    run = recorded("pretrained", "metrics")
+    assert (run["part"], run["n"], run["data"]["sha256"]) == ("val", trials["n"], trials["data_sha256"])
+    assert f"is right for {with_interval(run['measures']['accuracy'])} of the same faces" in TEXT
+    assert f"{settings_frame(recorded('recipe', 'comparison')).iloc[-1, 0]} % (sweep `recipe`)" in TEXT
     none, *_ = alone = trials["augmentation"].values()
     points = [[f"{100 * (value - before):.1f}" for value, before in zip(seeds, none, strict=False)] for seeds in alone]
     for name, gained in list(zip(trials["augmentation"], points, strict=True))[1:]:
