@@ -91,8 +91,7 @@ def prepare(name: str | None, data: str | None, sweep: bool) -> tuple[dict[str, 
         raise FileNotFoundError(f"run {name!r} needs a data set: {remedy}")
     for values in (*every, given):
         values.update({"data": str(source)} if "data" in values else {})
-    threads = max(1, CORES // max(1, len(run["configurations"])))
-    return {"run": name, **run, "threads": threads}, given
+    return {"run": name, **run, "threads": max(1, CORES // max(1, len(run["configurations"])))}, given
 
 
 def announcement(run: dict[str, Any], data: str) -> str:
@@ -232,8 +231,9 @@ def plan_sweep(name: str, data: str | None = None) -> list[str]:
     sha256 = read_data(given)["sha256"]
     minutes = {key: _minutes(run, key, sha256) for key in run["configurations"]}
     lines = [f"{key}: " + ("to do" if spent is None else f"done in {spent:.0f} min") for key, spent in minutes.items()]
-    to_do, side_by_side = list(minutes.values()).count(None), min(len(minutes), CORES // run["threads"])
-    return [*lines, f"{to_do} of {len(minutes)} configurations to do, {side_by_side} side by side", run["about"]]
+    to_do, side_by_side = [*minutes.values()].count(None), min(len(minutes), CORES // run["threads"])
+    lines += [f"{to_do} of {len(minutes)} configurations to do, {side_by_side} side by side"]
+    return lines + [run["about"]] * bool(run["about"])
 
 
 def _minutes(run: dict[str, Any], configuration: str, sha256: str | None = None) -> float | None:
