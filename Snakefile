@@ -24,6 +24,8 @@ if CHECKOUT.resolve() != Path(workflow.basedir).resolve():
 
 FURTHER_OUTPUTS = {EVALUATION: ["metrics.json", "predictions.parquet"]}
 
+REPORTED = {EVALUATION, *config["notebooks"]}
+
 # A run is executed in its own folder, each configuration of a sweep in a folder below it.
 SWEEP = config["configurations"]
 FOLDERS = [f"{name}/" for name in SWEEP] or [""]
@@ -68,7 +70,8 @@ for notebook, source in notebooks(CHECKOUT).items():
             source=source,
             # A nicer figure is no reason to train again: neither in 04, nor for what needs a network that is gone.
             modules=modules(CHECKOUT, notebook, leave_out="display" if notebook in {TRAINING, *WITH_NETWORK} else ""),
-            after=[f"{{folder}}{name}.ipynb" for name in after(CHECKOUT, notebook)],
+            # A run that leaves the training out evaluates the network that is there: its own, or the shipped one.
+            after=[f"{{folder}}{name}.ipynb" for name in after(CHECKOUT, notebook) if name in REPORTED],
             network=[f"{{folder}}{path}" for path in NETWORK if notebook in WITH_NETWORK],
             compared=[*MEASURED, *FAILED] if notebook == COMPARISON else [],
             others=other_results(config["parameters"].get(notebook, {}).get("other_runs", [])),

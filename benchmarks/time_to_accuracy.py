@@ -1,6 +1,6 @@
 """Seconds of training until a validation accuracy is reached, by a run's recipe and in the straightforward way.
 
-    python benchmarks/time_to_accuracy.py [CSV] [--run best] [--accuracy 0.6] [--limit SECONDS] [--epochs N]
+    python benchmarks/time_to_accuracy.py [CSV] [--run small] [--accuracy 0.6] [--limit SECONDS] [--epochs N]
 
 The straightforward way trains the same small network with `fit`: resized to 128 pixels first, augmented there, plain
 Adam at a constant 0.001, 32 faces a step. Both are validated after each epoch. Tracing, validation, and what the recipe
@@ -112,7 +112,7 @@ def go_straight(data: str, given: dict, accuracy: float, limit: float) -> tuple:
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", nargs="?", default="sample", metavar="CSV", help="without it, the synthetic sample")
-    parser.add_argument("--run", default="best", help="name of a file in runs/, for its section 04_training")
+    parser.add_argument("--run", default="small", help="name of a file in runs/, for its section 04_training")
     parser.add_argument("--accuracy", type=float, default=0.6, help="of the validation part, 0–1")
     parser.add_argument("--limit", type=float, help="seconds after which a way is given up: 3600, or 60 for the sample")
     parser.add_argument("--epochs", type=int, help="another length of the recipe's schedule")

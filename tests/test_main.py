@@ -47,7 +47,7 @@ def command(tmp_path, monkeypatch, capsys):
         (["sweep", "--run", "sample-sweep", "--profile", "nowhere"], "error: nowhere: no such folder; PROFILE is"),
         (["clean-training", "--run", ""], "error: no training of run '' in "),
         (["report", "--run", "../runs/sample"], "error: there is no run file runs/../runs/sample.yaml; RUN"),
-        (["sweep-plan"], "error: no sweep is named; RUN=name takes one of augmentation, best-seeds, "),
+        (["sweep-plan"], "error: no sweep is named; RUN=name takes one of augmentation, brightness, "),
         (["sweep", "--run", ""], "error: no sweep is named; RUN=name takes one of "),
         (["export", "--run", ""], "error: no checkpoint of a run ''; make export RUN=name takes nothing yet: run 04_"),
     ],

@@ -59,7 +59,7 @@ def test_the_five_bins_stand_beside_their_own_baseline():
 def test_the_plain_recipe_and_the_seeds_stand_beside_the_recommended_one():
     assert f"`utkface-cpu`, reaches {with_interval(PLAIN['measures']['accuracy'])}" in TEXT
     assert {key: PLAIN[key] for key in ("data", "part", "n")} == {key: METRICS[key] for key in ("data", "part", "n")}
-    compared = recorded("best-seeds", "comparison")
+    compared = recorded("small-seeds", "comparison")
     assert (compared["part"], compared["data"]["sha256"]) == ("val", METRICS["data"]["sha256"])
     (spread,) = settings_frame(compared).iloc[:, 0]
     assert f"{spread} % of {compared['n']:,} validation faces" in TEXT
@@ -148,7 +148,7 @@ def test_speed_is_that_of_the_recorded_benchmarks():
     speed = (ageclf.CHECKOUT / "docs" / "speed.md").read_text(encoding="utf-8")
     claims = [[cell.strip() for cell in line.split("|")[1:5]] for line in speed.splitlines() if line.startswith("| ")]
     beginnings = [  # of the recorded rows that the README's stand for, one after the other
-        ["runs/best.yaml, 60 epochs"],
+        ["runs/small.yaml, 60 epochs"],
         ["48 px, 64 faces"],
         ["small", "1"],
         ["small", "32"],

@@ -1,6 +1,6 @@
 """Backbones: rescaled pictures, (n, size, size, channels), to features, (n, rows, columns, channels).
 
-`small` is ours, EfficientNetLite0 is written here from its description, all others are Keras'.
+`small` and `medium` are ours, EfficientNetLite0 is written here from its description, all others are Keras'.
 """
 
 from functools import partial
@@ -10,7 +10,9 @@ from ageclf.network.backend import keras
 layers = keras.layers
 
 LITE = "EfficientNetLite0"
-BACKBONES = ("small", LITE, *(f"EfficientNetV2{size}" for size in ("B0", "B1", "B2", "B3", "S", "M", "L")))
+# Residual networks for grey pictures: stride of the stem, channels of the stages.
+RESIDUAL = {"small": (2, (48, 96, 192)), "medium": (1, (32, 64, 128, 256))}
+BACKBONES = (*RESIDUAL, LITE, *(f"EfficientNetV2{size}" for size in ("B0", "B1", "B2", "B3", "S", "M", "L")))
 # Repeats, kernel, stride, expansion and channels of each stage of EfficientNet-B0: Tan and Le, 2019, table 1.
 STAGES = ((1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80))
 STAGES += ((3, 5, 1, 6, 112), (4, 5, 2, 6, 192), (1, 3, 1, 6, 320))
@@ -18,8 +20,8 @@ STAGES += ((3, 5, 1, 6, 112), (4, 5, 2, 6, 192), (1, 3, 1, 6, 320))
 
 def build_backbone(backbone: str, image_size: int, own_rescaling: bool = False) -> keras.Model:
     """Build one of `BACKBONES` with random weights. Only B0–B3 have a rescaling of their own, which takes 0–255."""
-    if backbone == "small":
-        return _small(image_size)
+    if backbone in RESIDUAL:
+        return _residual(image_size, *RESIDUAL[backbone])
     if backbone == LITE:
         return _efficientnet_lite0(image_size)
     settings = {"include_top": False, "weights": None, "include_preprocessing": own_rescaling}
@@ -28,15 +30,15 @@ def build_backbone(backbone: str, image_size: int, own_rescaling: bool = False) 
     return body
 
 
-def _small(image_size: int) -> keras.Model:
-    """A plain residual network for two cores: rescaled grey (n, size, size, 1) to features (n, size/8, size/8, 192).
+def _residual(image_size: int, stride: int, widths: tuple[int, ...]) -> keras.Model:
+    """A plain residual network: rescaled grey (n, size, size, 1) to features (n, size/8, size/8, channels).
 
-    Stem of 32 channels with stride 2, then stages of 48, 96 and 192 channels with two basic blocks each
-    (He et al., "Deep Residual Learning", 2016, figure 5 left): 1.6 million parameters with the head.
+    Stem of 32 channels, then stages of two basic blocks each (He et al., "Deep Residual Learning", 2016, figure 5
+    left), each but the first at half the resolution. With the head, 1.6 million parameters (small) or 2.9 (medium).
     """
     inputs = keras.Input((image_size, image_size, 1))
-    x = _convolution(inputs, 32, stride=2, name="stem")
-    for stage, width in enumerate((48, 96, 192), start=1):
+    x = _convolution(inputs, 32, stride=stride, name="stem")
+    for stage, width in enumerate(widths, start=1):
         for block in (1, 2):
             stride = 2 if stage > 1 and block == 1 else 1
             x = _residual_block(x, width, stride, name=f"stage{stage}_block{block}")

@@ -12,7 +12,7 @@ import pandas as pd
 from scipy.special import ndtr
 
 from ageclf.faces.csv_table import SIZE
-from ageclf.network.backbones import BACKBONES, LITE, build_backbone
+from ageclf.network.backbones import BACKBONES, LITE, RESIDUAL, build_backbone
 from ageclf.network.backend import keras
 from ageclf.network.pretrained import load_backbone_weights
 
@@ -86,7 +86,7 @@ def build_network(
     x = inputs if augment is None else augment(inputs)
     if image_size != SIZE:
         x = layers.Resizing(image_size, image_size, name="resize")(x)
-    if backbone != "small":
+    if backbone not in RESIDUAL:
         x = layers.Concatenate(name="rgb")([x, x, x])
     # Lite0, S, M and L were trained on [-1, 1]; B0–B3 on ImageNet's mean and variance, which Keras builds in.
     own_rescaling = include_preprocessing and "V2B" in backbone

@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 
 import ageclf
-from ageclf.network.backbones import LITE
+from ageclf.network.backbones import LITE, RESIDUAL
 from ageclf.network.backend import keras
 from ageclf.network.hdf5 import assign, find_arrays, is_hdf5, refusing
 
@@ -36,8 +36,8 @@ def load_backbone_weights(body: keras.Model, backbone: str, weights: str) -> Non
     """
     if weights == "none":
         return
-    if backbone == "small":
-        raise ValueError(f"weights={weights!r}: the small backbone has no pretrained weights; use weights='none'")
+    if backbone in RESIDUAL:
+        raise ValueError(f"weights={weights!r}: the {backbone} backbone has no pretrained weights; use weights='none'")
     path = _imagenet_file(backbone) if weights == "imagenet" else ageclf.resolve(weights)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; weights is 'none', 'imagenet' or a …_notop.h5 file")

@@ -59,7 +59,8 @@ def make_report(
     options = ["--profile", str(Path(profile).absolute())] if profile else ["--cores", "all"]
     options += ["--notemp"] if keep_networks else []
     # The checkpoint of a run that is no sweep is no output of a rule: Snakemake cannot miss it.
-    options += [] if sweep or Path(f"{checkpoint}{ageclf.NETWORK}").exists() else ["--forcerun", TRAINING]
+    trains = TRAINING in run["notebooks"] and not sweep
+    options += ["--forcerun", TRAINING] if trains and not Path(f"{checkpoint}{ageclf.NETWORK}").exists() else []
     with locked(folder) as lock:
         describe(folder, run, source)
         for configuration, content in run["configurations"].items():
