@@ -281,11 +281,14 @@ def to_keras(state):
     for i, (stage, block) in enumerate(blocks, start=1):
         for mine, theirs in (("short", "shortcut"), ("c1", "conv1"), ("c2", "conv2")):
             names[f"{i}.{mine}"] = f"stage{stage}_block{block}_{theirs}"
+    convolutions = [name for name in state if name.endswith(".conv.weight")]
     for mine, theirs in ((f"backbone.{mine}", theirs) for mine, theirs in names.items()):
-        if f"{mine}.conv.weight" in state:
+        if f"{mine}.conv.weight" in convolutions:  # not each block changes the channels
+            convolutions.remove(f"{mine}.conv.weight")
             body.get_layer(f"{theirs}_conv").set_weights([state[f"{mine}.conv.weight"].transpose(2, 3, 1, 0)])
             norm = [state[f"{mine}.norm.{one}"] for one in ("weight", "bias", "running_mean", "running_var")]
             body.get_layer(f"{theirs}_norm").set_weights(norm)
+    assert not convolutions, convolutions
     for mine, theirs in (("dense", "dense"), ("out.0", "probabilities")):
         network.get_layer(theirs).set_weights([state[f"{mine}.weight"].T, state[f"{mine}.bias"]])
     return flip_averaged(network)
