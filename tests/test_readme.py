@@ -123,6 +123,19 @@ def test_the_trials_of_a_pretrained_network_are_the_recorded_ones():
         assert row(name) == [*(text.replace("-", "−") for text in gained), *["–"] * (2 - len(gained))]
 
 
+def test_the_trials_of_distillation_are_the_recorded_ones():
+    trials = recorded("distillation", "trials")
+    assert (trials["data_sha256"], trials["n"]) == (METRICS["data"]["sha256"], 3025)
+    labels = {one["network"]: f"{one['accuracy']:.1%}".replace("%", " %") for one in trials["from_labels"]}
+    taught = {one["network"]: f"{one['accuracy']:.1%}".replace("%", " %") for one in trials["distilled"]}
+    for name, text in list(labels.items())[:4]:
+        assert [cell.strip("*") for cell in row(name)] == [text, taught.get(name, "–")]
+    assert row("the teachers' residual network, 30 epochs, all training faces")[0] == list(labels.values())[4]
+    each = [f"{mean(one['each']):.1%}".replace("%", "") for one in trials["teachers"]]
+    assert f"{each[0]} % (mean of the first four; {each[1]}and {each[2]}% of the others)" in TEXT
+    assert f"thirteen {trials['mean_of_all_teachers']['accuracy']:.1%}".replace("%", " %") in TEXT
+
+
 def test_what_ages_bring_is_that_of_the_recorded_sweep():
     compared = recorded("recipe", "comparison")
     means = {

@@ -38,8 +38,11 @@ def test_probabilities_add_up_and_ignore_augmentation_outside_training(faces):
     np.testing.assert_allclose(model.predict(faces, verbose=0), first, atol=1e-6)
 
 
-def test_small_network_has_the_documented_size():
-    assert build_network().count_params() == pytest.approx(1.6e6, rel=0.01)
+@pytest.mark.parametrize(("backbone", "parameters", "side"), [("small", 1.6e6, 6), ("medium", 2.9e6, 6)])
+def test_residual_networks_have_the_documented_sizes(backbone, parameters, side):
+    network = build_network(backbone)
+    assert network.count_params() == pytest.approx(parameters, rel=0.02)
+    assert network.get_layer("backbone").output.shape[1:3] == (side, side)
 
 
 def test_moves_uncover_black_although_brightness_is_raised():
@@ -94,7 +97,7 @@ def test_without_augmentation_a_network_is_trained_on_faces_as_they_are(faces):
     assert not np.array_equal(inputs[1], faces)
 
 
-@pytest.mark.parametrize("backbone", ["small", "EfficientNetV2B0"])
+@pytest.mark.parametrize("backbone", ["small", "medium", "EfficientNetV2B0"])
 def test_the_mean_over_face_and_mirror_image_survives_saving(faces, tmp_path, backbone):
     model = build_network(backbone, 32, augment=augmentation())
     provenance = {"groups": group_names(), "edges": list(REFERENCE_EDGES), "backbone": backbone, "image_size": 32}
@@ -143,7 +146,7 @@ def test_each_efficientnet_is_rescaled_once(backbone, own):
 
 
 def test_unknown_backbone_is_refused_with_those_that_exist():
-    with pytest.raises(ValueError, match="small, EfficientNetLite0, EfficientNetV2B0"):
+    with pytest.raises(ValueError, match="small, medium, EfficientNetLite0, EfficientNetV2B0"):
         build_network("ResNet50")
 
 

@@ -87,7 +87,7 @@ def test_what_jupyterlab_leaves_among_the_notebooks_is_none(project, name):
 
 def inputs(folder, parameters, configurations):
     """Return the modules that each rule lists in a plan of the real notebooks, by rule, as `folder/name`."""
-    described = {"run": "x", "notebooks": ["07_calibration"], "data": {"sha256": ""}, "threads": 1}
+    described = {"run": "x", "notebooks": ["04_training", "07_calibration"], "data": {"sha256": ""}, "threads": 1}
     described |= {"parameters": parameters, "configurations": configurations}
     (folder / "run.json").write_text(json.dumps(described))
     rules = re.findall(r"rule (\w+):\n +input: (.+)", dry_run(ageclf.CHECKOUT, folder))

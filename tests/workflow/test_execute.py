@@ -457,6 +457,17 @@ def test_a_deleted_checkpoint_is_trained_again(resumed):
     assert path.exists()
 
 
+@pytest.mark.parametrize("trains", [True, False])
+def test_a_run_trains_only_if_it_does_not_leave_the_training_out(tmp_path, trains):
+    """A plan alone: nothing is executed. Without it, what is evaluated is the network that is there."""
+    parameters = {"04_training": {}, "05_evaluation": {}, "07_calibration": {}}
+    described = {"notebooks": list(parameters)[1 - trains :], "data": {"sha256": ""}, "threads": 1}
+    described |= {"run": "mine", "parameters": parameters, "configurations": {}}
+    (tmp_path / "run.json").write_text(json.dumps(described))
+    planned = re.findall(r"rule (\d\w+):\n", dry_run(execute.CHECKOUT, tmp_path))
+    assert planned == list(parameters)[1 - trains :]
+
+
 def test_a_notebook_is_out_of_date_when_another_run_that_it_shows_is_evaluated_again(tmp_path):
     """A plan alone: nothing is executed."""
     folder, other = tmp_path / "mine", tmp_path / "other" / "metrics.json"
