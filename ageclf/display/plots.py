@@ -13,7 +13,7 @@ from ageclf.faces.photos import crop_face
 from ageclf.metrics.evaluation import probabilities as probabilities_of
 
 BLUE, ORANGE, GREEN, *_, SKY = sns.color_palette("colorblind")
-PHOTO_FACES = 6  # faces of a photo whose probabilities are plotted; more are numbered in the photo, and in the table
+PHOTO_FACES = 6  # faces of a photo whose probabilities are plotted; what others are stands in the photo
 PHOTO_SIDE = 800  # pixels of the longer side that a photo is plotted with at least, if it has them
 
 
@@ -171,9 +171,9 @@ def _photo(ax: plt.Axes, photo: np.ndarray, faces: pd.DataFrame, reduced: float)
             ax.add_patch(plt.Rectangle((face.x, face.y), face.width, face.height, **look))
         ax.scatter(*np.reshape(face.points, (-1, 2)).T, s=9, color="white", edgecolor="black", linewidth=0.8, zorder=2)
         label = {"facecolor": "black", "edgecolor": "white", "pad": 2}
-        ax.text(face.x, face.y, face.face, color="white", fontsize=9, fontweight="bold", va="bottom", bbox=label)
-    if faces["turn"].any():
-        ax.set_title(f"turned by {faces['turn'].iloc[0]}° to find them", fontsize=9)
+        text = face.face if face.face <= PHOTO_FACES else f"{face.face} · {face.group}"
+        ax.text(face.x, face.y, text, color="white", fontsize=9, fontweight="bold", va="bottom", bbox=label)
+    ax.set_title(f"turned by {faces['turn'].max()}° clockwise to find them" if faces["turn"].any() else "", fontsize=9)
 
 
 def _bars(ax: plt.Axes, probabilities: np.ndarray, labels: list[str], hatched: bool) -> None:

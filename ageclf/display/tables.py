@@ -141,9 +141,8 @@ def photos_text(predictions: pd.DataFrame) -> str:
     flags = {True: "yes", False: "not sure", None: "threshold not known"}
     shown["above threshold"] = predictions["above_threshold"].map(flags)
     shown["second guess"] = predictions["second"]
-    for column in (column for column in ("turn", "doubts") if predictions[column].any()):
-        shown[column] = predictions[column]
-    return shown.to_string(index=False)
+    told = [column for column in ("turn", "doubts") if predictions[column].any()]
+    return shown.join(predictions[told]).to_string(index=False)
 
 
 def photos_json(predictions: pd.DataFrame, problems: pd.DataFrame, checkpoint: str | Path, metadata: dict) -> str:

@@ -146,7 +146,8 @@ def photo_table(n: int) -> pd.DataFrame:
 def test_every_face_has_its_number_and_the_first_ones_their_probabilities(n):
     figure = plots.photo_faces(np.zeros((400, 1600, 3), np.uint8), 1, photo_table(n), GROUPS)
     photo, seen, bars = figure.axes[0], figure.axes[1::2], figure.axes[2::2]
-    assert [text.get_text() for text in photo.texts] == [str(i + 1) for i in range(n)]
+    expected = [str(i + 1) if i < plots.PHOTO_FACES else f"{i + 1} · 19-30" for i in range(n)]
+    assert [text.get_text() for text in photo.texts] == expected
     assert [text.get_position() for text in photo.texts] == [(10 * i, 20) for i in range(n)]
     assert [one.get_offsets()[4].tolist() for one in photo.collections] == [[10 * i + 8, 30] for i in range(n)]
     assert len(bars) == min(n, plots.PHOTO_FACES)
@@ -168,7 +169,7 @@ def test_boxes_are_in_pixels_of_the_file_and_a_photo_that_was_turned_is_said_to_
     photo = np.zeros((400, 500, 3), np.uint8)
     figure = plots.photo_faces(photo, 3, photo_table(1).assign(turn=270), GROUPS)
     assert figure.axes[0].images[0].get_extent() == [0, 1500, 1200, 0]
-    assert figure.axes[0].get_title() == "turned by 270° to find them"
+    assert figure.axes[0].get_title() == "turned by 270° clockwise to find them"
 
 
 def test_a_confidence_below_the_threshold_is_written_hatched_and_dashed():
