@@ -184,7 +184,8 @@ def _detector() -> object:
 def _seen_upright(photo: np.ndarray, points: np.ndarray) -> np.ndarray:
     """The points of a tilted face as they are found in its upright crop; others as they are."""
     a, b = _similarity(points)
-    again = _detect(_aligned(photo, a, b, 2 * UTKFACE_SIDE))[:, 2:7] if abs(np.angle(a, deg=True)) > TILTED else []
+    tilt = np.angle(a**4, deg=True) / 4  # from a quarter turn: the whole photo may lie on its side
+    again = _detect(_aligned(photo, a, b, 2 * UTKFACE_SIDE))[:, 2:7] if abs(tilt) > TILTED else []
     off = [abs(one - LANDMARKS).mean() for one in again]
     return (again[np.argmin(off)] - b) / a if min(off, default=np.inf) < UTKFACE_SIDE / 4 else points
 
