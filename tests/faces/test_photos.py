@@ -328,7 +328,7 @@ def test_a_photo_on_its_side_or_head_is_turned_and_said_to_be(astronaut, tmp_pat
         Image.fromarray(np.rot90(np.asarray(astronaut.crop((0, 0, 512, 400))), turns)).save(tmp_path / name)
     table, (upright, crop), _ = photos.read_faces(photos.list_photos([tmp_path]))
     assert table["turn"].tolist() == [0, 90 * quarters]
-    assert correlation(upright, crop) > 0.98
+    assert correlation(upright, crop) > 0.9
     there = photos.read_photo(tmp_path / "b.png")[0]
     box = table.loc[1, list(photos.BOX)].astype(int)
     middle = np.array(table.loc[1, "points"]).mean(axis=0)
