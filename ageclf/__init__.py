@@ -5,6 +5,8 @@
 `metrics` turns the table of predictions into numbers with intervals, and compares the configurations of a sweep;
 `display` makes figures, tables and panels of all these for the notebooks;
 `workflow` checks a run file, lets Snakemake execute the notebooks that it asks for, and makes HTML pages of them.
+
+For other programs there is one call, `ageclf.predict`: see `help(ageclf.predict)`.
 """
 
 import hashlib
@@ -26,6 +28,12 @@ SCHEMA = 2  # of every JSON file that `write_json` writes; *.schema.json name it
 # Files of a checkpoint: the network, its provenance, the state of a stopped training. Networks of Keras 2 are HDF5.
 NETWORK, PROVENANCE, STATE = ".keras", ".json", ".training.npz"
 NETWORKS = (NETWORK, ".h5")
+
+
+def __getattr__(name: str) -> object:
+    if name != "predict":
+        raise AttributeError(f"module 'ageclf' has no attribute {name!r}")
+    return importlib.import_module("ageclf.own_photos").predict  # which takes seconds, unlike `import ageclf`
 
 
 def resolve(path: str | Path) -> Path:

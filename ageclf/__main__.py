@@ -39,6 +39,7 @@ def main() -> int:
     command.add_argument("--checkpoint", default="auto", help="a .keras or old .h5 file instead")
     command.add_argument("--cropped", action="store_true", help="the pictures are faces already, cropped as UTKFace's")
     command.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    command.add_argument("--save", metavar="FOLDER", help="write each photo there, with its boxes, points and answers")
     commands.add_parser("clean-reports", help="remove what runs wrote under reports/")
     arguments = parser.parse_args()
     try:
@@ -86,22 +87,14 @@ def export(name: str) -> Path:
 
 
 def predict(arguments: argparse.Namespace) -> int:
-    from tqdm import tqdm
-
     from ageclf.display import tables
-    from ageclf.faces import photos
-    from ageclf.metrics import calibration
-    from ageclf.network import checkpoints, prediction
 
-    named = arguments.checkpoint if arguments.checkpoint == "auto" else Path(arguments.checkpoint).absolute()
-    path = checkpoints.find_checkpoint(named, arguments.run)
-    model, metadata = checkpoints.load_checkpoint(path)
-    print(tables.network_text(path, metadata), file=sys.stderr)
+    options = arguments.run, arguments.checkpoint, arguments.cropped, arguments.save
+    faces, problems, network = ageclf.predict(arguments.photos, *options)
+    path = network["path"]
+    print(tables.network_text(path, network), file=sys.stderr)
     sys.stdout.reconfigure(errors="backslashreplace")  # not every terminal writes every name
-    files = tqdm(photos.list_photos(arguments.photos), "photos", disable=None)
-    faces, crops, problems = photos.read_faces(files, arguments.cropped)
-    table = calibration.predictions_of_photos(faces, prediction.predict_probabilities(model, crops), metadata)
-    print(tables.photos_json(table, problems, path, metadata) if arguments.json else tables.photos_text(table))
+    print(tables.photos_json(faces, problems, path, network) if arguments.json else tables.photos_text(faces))
     for problem in problems.itertuples():
         print(f"{problem.photo}: {problem.reason}", file=sys.stderr)
     return 1 if len(problems) else 0

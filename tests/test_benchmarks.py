@@ -10,6 +10,7 @@ import _measure
 import nbformat
 import near_duplicates
 import numpy as np
+import photos
 import prediction
 import pytest
 import reading
@@ -137,6 +138,35 @@ def test_prediction_compares_at_the_same_probabilities(csv, capsys, monkeypatch)
     monkeypatch.setattr(prediction, "predict_probabilities", lambda *given: honest(*given) + 2e-4)
     with pytest.raises(ValueError, match=r"probabilities differ by 2\.\de-04"):
         prediction.main([str(csv)], {1: 1})
+
+
+def test_scenes_hold_their_faces_where_they_say():
+    """A white chip, wherever it lies, however it is turned."""
+    chips = [np.full((200, 200, 3), 255, np.uint8)]
+    for kind in ({"tilt": 45}, {"quarters": 1}, {"quarters": 2}, {"side": (90, 170), "apart": 0.75}):
+        scene, faces = photos.draw(chips, np.random.default_rng(0), **kind)
+        assert faces
+        for _, middle, side, _ in faces:
+            x, y, reach = int(middle.real), int(middle.imag), int(side / 2.2)
+            assert scene[y, x].min() == scene[y, x - reach].min() == scene[y + reach, x].min() == 255
+    assert photos.draw(chips, np.random.default_rng(0), side=None)[1] == []
+
+
+def test_a_found_face_is_that_whose_middle_is_near_and_any_other_is_false():
+    faces = [(0, 100 + 100j, 100, None), (0, 300 + 100j, 100, None)]
+    crops, false = photos.match([(110 + 95j, "a"), (200 + 100j, "b"), (305 + 100j, "c")], faces)
+    assert (crops, false) == ({0: "a", 1: "c"}, 1)
+    assert photos.match([(1 + 1j, "a")], []) == ({}, 1)
+
+
+def test_photos_compares_both_detectors(capsys):
+    photos.main([], {"one": {"side": (300, 300)}, "no faces": {"side": None}}, scenes=1)
+    printed = capsys.readouterr().out
+    (table,) = tables(printed)
+    assert [row[:2] for row in table[1:]] == [["one", "6"], ["no faces", "0"]]
+    assert table[2][2] == "–"
+    assert "SYNTHETIC" in printed
+    assert re.search(r"MTCNN takes [\d.]+ times as long as the baseline: \d+ ms a scene", printed)
 
 
 @pytest.fixture

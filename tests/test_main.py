@@ -284,11 +284,39 @@ def test_photos_are_predicted_as_json_on_standard_output_alone(checkpoint, photo
     content = json.loads(done.stdout)
     assert content["synthetic"]
     assert [(face["photo"], face["above_threshold"]) for face in content["faces"]] == [("astronaut.png", True)]
+    assert [(len(face["points"]), face["turn"], face["doubts"]) for face in content["faces"]] == [(5, 0, "")]
     assert content["problems"] == [{"photo": "absent.jpg", "reason": "there is no such file; look at its name"}]
     network, warning, problem = done.stderr.splitlines()
     assert network == f"network {checkpoint.name}, run None, trained on sample"
     assert warning.startswith("warning: it was trained on synthetic faces, and these are not")
     assert problem == "absent.jpg: there is no such file; look at its name"
+
+
+def test_photos_are_saved_with_what_was_found_in_them(command, checkpoint, photo, tmp_path):
+    """Two photos of one name are two pictures, and one whose name is as long as names can be is saved, too."""
+    (tmp_path / "more").mkdir()
+    for name in ("more/astronaut.png", "more/" + "ä" * 125 + ".png"):
+        shutil.copy(photo, tmp_path / name)
+    (tmp_path / "more" / "text.jpg").write_text("no picture")
+    folders = [str(photo), str(tmp_path / "more")]
+    status, _ = command("predict", *folders, "--checkpoint", str(checkpoint), "--save", str(tmp_path / "new" / "saved"))
+    assert status == 1
+    saved = sorted((tmp_path / "new" / "saved").iterdir())
+    assert [path.name for path in saved] == ["1-astronaut.png", "2-astronaut.png", f"3-{'ä' * 60}.png"]
+    assert all(min(Image.open(path).size) > 300 for path in saved)
+
+
+def test_programs_ask_for_the_answers_in_one_call(checkpoint, photo):
+    code = (
+        f"from ageclf import predict\nfaces, problems, network = predict('{photo.name}', checkpoint='{checkpoint}')\n"
+        "print(*faces.iloc[0][['photo', 'face', 'doubts']], len(problems), network['path'].name, sep=',')"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ageclf.CHECKOUT)}
+    line = [sys.executable, "-c", code]
+    done = subprocess.run(line, cwd=photo.parent, env=environment, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("astronaut.png,1,,0,sample.keras\n", "")
+    with pytest.raises(AttributeError, match="module 'ageclf' has no attribute 'predictions'"):
+        _ = ageclf.predictions
 
 
 def test_photos_are_counted_on_a_terminal(checkpoint, photo):
@@ -333,6 +361,15 @@ def test_the_shipped_network_predicts_a_photo_where_nothing_was_trained(photo, t
     assert content["checkpoint"].startswith("ckpt-")
     assert not content["synthetic"]
     assert content["faces"][0]["group"] in group_names()
+
+
+def test_photos_without_tensorflow_end_in_one_line(photo):
+    line = [sys.executable, "-m", "ageclf", "predict", photo]
+    environment = {**os.environ, "PYTHONPATH": str(ageclf.CHECKOUT), "KERAS_BACKEND": "jax"}
+    done = subprocess.run(line, env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: TensorFlow finds the faces in photos: leave KERAS_BACKEND unset; or ")
+    assert done.stderr.count("\n") == 1
 
 
 def test_without_a_checkpoint_nothing_is_predicted(command, photo, tmp_path, monkeypatch):

@@ -9,10 +9,11 @@ import pandas as pd
 import seaborn as sns
 from scipy.stats import binomtest
 
+from ageclf.faces.photos import crop_face
 from ageclf.metrics.evaluation import probabilities as probabilities_of
 
 BLUE, ORANGE, GREEN, *_, SKY = sns.color_palette("colorblind")
-PHOTO_FACES = 6  # faces of a photo whose probabilities are plotted; more are numbered in the photo, and in the table
+PHOTO_FACES = 6  # faces of a photo whose probabilities are plotted; what others are stands in the photo
 PHOTO_SIDE = 800  # pixels of the longer side that a photo is plotted with at least, if it has them
 
 
@@ -132,20 +133,26 @@ def probability_bars(images, probabilities, names: list[str], true) -> plt.Figur
     return figure
 
 
-def photo_faces(photo: np.ndarray, faces: pd.DataFrame, names: list[str]) -> plt.Figure:
-    """Show a photo, uint8 (height, width, 3), with its faces in numbered boxes, beside the probabilities of each.
+def photo_faces(photo: np.ndarray, reduced: float, faces: pd.DataFrame, names: list[str]) -> plt.Figure:
+    """Show a photo, uint8 (height, width, 3), with its faces' boxes and points; beside it crops and probabilities.
 
-    `faces` are the photo's rows of `calibration.predictions_of_photos`. Where the confidence is below the checkpoint's
-    threshold, the box is dashed and the bar hatched.
+    `faces` are the photo's rows of `calibration.predictions_of_photos`, in pixels of one `reduced` times as large.
+    Where the confidence is below the checkpoint's threshold, the box is dashed and the bar hatched; what is doubtful
+    about a crop is written below it, and how far a photo was turned, above it.
     """
     columns = 1 if len(faces) < 2 else 2
     shown = faces.head(PHOTO_FACES)
     rows = -(-len(shown) // columns)
-    figure = plt.figure(figsize=(4.6 + 2.4 * columns, max(3.4, 1.7 * rows)), layout="constrained")
-    grid = figure.add_gridspec(rows, 1 + columns, width_ratios=[4.6, *[2.4] * columns])
-    _photo(figure.add_subplot(grid[:, 0]), photo, faces)
+    figure = plt.figure(figsize=(4.6 + 3.5 * columns, max(3.4, 1.7 * rows)), layout="constrained")
+    grid = figure.add_gridspec(rows, 1 + 2 * columns, width_ratios=[4.6, *[1.1, 2.4] * columns])
+    _photo(figure.add_subplot(grid[:, 0]), photo, faces, reduced)
     for i, (of_face, face) in enumerate(zip(probabilities_of(shown), shown.itertuples(), strict=True)):
-        ax, below = figure.add_subplot(grid[i // columns, 1 + i % columns]), face.above_threshold is False
+        seen, ax = (figure.add_subplot(grid[i // columns, i % columns * 2 + j], anchor="N") for j in (1, 2))
+        points = np.dot(face.points, [1, 1j]) / reduced if face.points else None
+        seen.imshow(crop_face(photo, points)[0], cmap="gray", vmin=0, vmax=255)
+        seen.text(23.5, 50, face.doubts.replace(", ", "\n"), ha="center", va="top", fontsize=8)
+        seen.set_axis_off()
+        below = face.above_threshold is False
         _bars(ax, of_face, names, hatched=below)
         title = f"{face.face} · {f'not sure, {face.group}?' if below else face.group}"
         ax.set_title(title, fontsize=9, fontweight="bold", loc="left")
@@ -153,17 +160,20 @@ def photo_faces(photo: np.ndarray, faces: pd.DataFrame, names: list[str]) -> plt
     return figure
 
 
-def _photo(ax: plt.Axes, photo: np.ndarray, faces: pd.DataFrame) -> None:
+def _photo(ax: plt.Axes, photo: np.ndarray, faces: pd.DataFrame, reduced: float) -> None:
     step = max(1, max(photo.shape) // PHOTO_SIDE)  # matplotlib takes seconds for millions of pixels
-    ax.imshow(photo[::step, ::step], extent=(0, photo.shape[1], photo.shape[0], 0))
+    ax.imshow(photo[::step, ::step], extent=(0, photo.shape[1] * reduced, photo.shape[0] * reduced, 0))
     ax.set_axis_off()
     for face in faces.itertuples():
         for colour, width in (("black", 3.5), ("white", 1.5)):  # seen on any photo
             style = "--" if face.above_threshold is False and colour == "white" else "-"
             look = {"fill": False, "edgecolor": colour, "linewidth": width, "linestyle": style}
             ax.add_patch(plt.Rectangle((face.x, face.y), face.width, face.height, **look))
+        ax.scatter(*np.reshape(face.points, (-1, 2)).T, s=9, color="white", edgecolor="black", linewidth=0.8, zorder=2)
         label = {"facecolor": "black", "edgecolor": "white", "pad": 2}
-        ax.text(face.x, face.y, face.face, color="white", fontsize=9, fontweight="bold", va="bottom", bbox=label)
+        text = face.face if face.face <= PHOTO_FACES else f"{face.face} · {face.group}"
+        ax.text(face.x, face.y, text, color="white", fontsize=9, fontweight="bold", va="bottom", bbox=label)
+    ax.set_title(f"turned by {faces['turn'].max()}° clockwise to find them" if faces["turn"].any() else "", fontsize=9)
 
 
 def _bars(ax: plt.Axes, probabilities: np.ndarray, labels: list[str], hatched: bool) -> None:

@@ -141,13 +141,14 @@ def photos_text(predictions: pd.DataFrame) -> str:
     flags = {True: "yes", False: "not sure", None: "threshold not known"}
     shown["above threshold"] = predictions["above_threshold"].map(flags)
     shown["second guess"] = predictions["second"]
-    return shown.to_string(index=False)
+    told = [column for column in ("turn", "doubts") if predictions[column].any()]
+    return shown.join(predictions[told]).to_string(index=False)
 
 
 def photos_json(predictions: pd.DataFrame, problems: pd.DataFrame, checkpoint: str | Path, metadata: dict) -> str:
     """Write `calibration.predictions_of_photos`, and the problems of `photos.read_faces`, as JSON for programs."""
     probabilities = predictions.filter(regex=r"^p_\d+$").round(6).set_axis(metadata["groups"], axis=1)
-    faces = predictions[["photo", "face", "group", "above_threshold"]].assign(
+    faces = predictions[["photo", "face", "group", "above_threshold", "points", "turn", "doubts"]].assign(
         box=predictions[["x", "y", "width", "height"]].to_numpy().tolist(),
         confidence=predictions["confidence"].round(6),
         probabilities=probabilities.to_dict("records"),

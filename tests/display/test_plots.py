@@ -17,6 +17,8 @@ import matplotlib.pyplot as plt
 
 from ageclf.display import plots
 from ageclf.faces.groups import group_names
+from ageclf.faces.photos import LANDMARKS
+from ageclf.faces.utkface import shrink
 
 GROUPS = group_names()
 NAMES = ["0-5", "6-18", "19-30"]
@@ -134,23 +136,45 @@ def test_round_ages_are_distinguished():
 def photo_table(n: int) -> pd.DataFrame:
     probabilities = np.where(np.arange(6) == 2, 0.5, 0.1)
     rows = [{"face": i + 1, "x": 10 * i, "y": 20, "width": 30, "height": 30} for i in range(n)]
-    table = pd.DataFrame(rows).assign(group=GROUPS[2], above_threshold=[i % 2 == 0 for i in range(n)])
+    table = pd.DataFrame(rows).assign(group=GROUPS[2], above_threshold=[i % 2 == 0 for i in range(n)], turn=0)
+    points, doubts = [[[10 * i + 8, 30]] * 5 for i in range(n)], [("", "small, dark")[i % 2] for i in range(n)]
+    table = table.assign(points=points, doubts=doubts)
     return table.assign(**{f"p_{group}": probabilities[group] for group in range(6)})
 
 
 @pytest.mark.parametrize("n", [1, 2, 9])
 def test_every_face_has_its_number_and_the_first_ones_their_probabilities(n):
-    figure = plots.photo_faces(np.zeros((400, 1600, 3), np.uint8), photo_table(n), GROUPS)
-    photo, *bars = figure.axes
-    assert [text.get_text() for text in photo.texts] == [str(i + 1) for i in range(n)]
+    figure = plots.photo_faces(np.zeros((400, 1600, 3), np.uint8), 1, photo_table(n), GROUPS)
+    photo, seen, bars = figure.axes[0], figure.axes[1::2], figure.axes[2::2]
+    expected = [str(i + 1) if i < plots.PHOTO_FACES else f"{i + 1} · 19-30" for i in range(n)]
+    assert [text.get_text() for text in photo.texts] == expected
     assert [text.get_position() for text in photo.texts] == [(10 * i, 20) for i in range(n)]
+    assert [one.get_offsets()[4].tolist() for one in photo.collections] == [[10 * i + 8, 30] for i in range(n)]
     assert len(bars) == min(n, plots.PHOTO_FACES)
+    assert [ax.texts[0].get_text() for ax in seen] == ["", "small\ndark"] * (len(bars) // 2) + [""] * (len(bars) % 2)
     assert [bar.get_width() for bar in bars[0].patches] == pytest.approx([10, 10, 50, 10, 10, 10])
 
 
+@pytest.mark.parametrize("points", [LANDMARKS, None])
+def test_beside_the_bars_is_what_the_network_saw(points):
+    photo = np.random.default_rng(0).integers(0, 256, (200, 200, 3), dtype=np.uint8)
+    where = None if points is None else points + 100 * (1 + 1j)
+    listed = [] if points is None else np.stack([where.real, where.imag], axis=1) * 2
+    figure = plots.photo_faces(photo, 2, photo_table(1).assign(points=[np.array(listed).tolist()]), GROUPS)
+    seen = figure.axes[1].images[0].get_array()
+    np.testing.assert_array_equal(seen, shrink(np.ascontiguousarray(photo[..., ::-1])))
+
+
+def test_boxes_are_in_pixels_of_the_file_and_a_photo_that_was_turned_is_said_to_be():
+    photo = np.zeros((400, 500, 3), np.uint8)
+    figure = plots.photo_faces(photo, 3, photo_table(1).assign(turn=270), GROUPS)
+    assert figure.axes[0].images[0].get_extent() == [0, 1500, 1200, 0]
+    assert figure.axes[0].get_title() == "turned by 270° clockwise to find them"
+
+
 def test_a_confidence_below_the_threshold_is_written_hatched_and_dashed():
-    figure = plots.photo_faces(np.zeros((400, 400, 3), np.uint8), photo_table(2), GROUPS)
-    photo, above, below = figure.axes
+    figure = plots.photo_faces(np.zeros((400, 400, 3), np.uint8), 1, photo_table(2), GROUPS)
+    photo, above, below = figure.axes[::2]
     assert above.get_title(loc="left") == "1 · 19-30"
     assert below.get_title(loc="left") == "2 · not sure, 19-30?"
     assert [ax.patches[2].get_hatch() for ax in (above, below)] == [None, "////"]

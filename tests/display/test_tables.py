@@ -58,6 +58,7 @@ METADATA = {"groups": ["young", "old"], "threshold": 0.6, "data": {"synthetic": 
 PHOTOS = pd.DataFrame(
     {
         "photo": ["ä.png", "ä.png"],
+        **{"points": [[[12.5, 20.0]] * 5, []], "turn": [0, 0], "doubts": ["", ""]},
         "face": [1, 2],
         **{"x": [10, 60], "y": [20, 25], "width": [30, 40], "height": [30, 40]},
         **{
@@ -81,6 +82,13 @@ def test_faces_of_photos_read_as_a_table():
     assert tables.photos_text(PHOTOS[:0]) == "no faces"
 
 
+def test_a_turned_photo_and_a_doubtful_face_are_said_where_there_are_any():
+    assert not {"turn", "doubts"} & set(tables.photos_text(PHOTOS).split())
+    told = tables.photos_text(PHOTOS.assign(turn=[0, 90], doubts=["", "small, dark"])).splitlines()
+    assert told[0].split()[-2:] == ["turn", "doubts"]
+    assert told[2].split()[-3:] == ["90", "small,", "dark"]
+
+
 def test_json_holds_what_the_table_of_photos_holds():
     problems = pd.DataFrame({"photo": ["b.png"], "reason": ["there is no such file"]})
     content = json.loads(tables.photos_json(PHOTOS, problems, Path("checkpoint/best.keras"), METADATA))
@@ -98,6 +106,9 @@ def test_json_holds_what_the_table_of_photos_holds():
         "group": "old",
         "above_threshold": True,
         "box": [10, 20, 30, 30],
+        "points": [[12.5, 20.0]] * 5,
+        "turn": 0,
+        "doubts": "",
         "confidence": 0.7,
         "probabilities": {"young": 0.3, "old": 0.7},
     }
