@@ -67,6 +67,18 @@ def test_every_figure_is_there_with_a_caption_and_described_in_words_of_its_own(
     assert len({caption for _, _, caption in figures}) == len(figures)
 
 
+def test_on_a_phone_a_figure_stays_legible_and_a_tap_enlarges_it(page):
+    page.set_viewport_size({"width": 390, "height": 900})
+    for figure in page.locator("figure").all():
+        image, plotted = figure.locator("img"), figure.evaluate("f => parseInt(f.style.getPropertyValue('--width'))")
+        before = image.bounding_box()["width"]
+        assert before >= 0.64 * plotted, "ten-point text has at least nine pixels"
+        figure.locator("summary").click()
+        assert image.bounding_box()["width"] > before
+        figure.locator("summary").click()
+        assert image.bounding_box()["width"] == before
+
+
 @pytest.mark.parametrize("width", WIDTHS)
 def test_nothing_is_wider_than_the_window(page, width):
     page.set_viewport_size({"width": width, "height": 900})
