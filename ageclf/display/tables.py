@@ -19,14 +19,14 @@ def table(frame: pd.DataFrame, caption: str, digits: int = 1) -> HTML:
     """Lay out a frame for a notebook: every table has this look. Without rows it is one line that says so.
 
     Whole numbers have thousands separators, other numbers some digits; what is missing is a dash. An index is shown
-    unless it only counts. No part of the HTML is random: a cell that is executed again gives the same.
+    unless it only counts, and its name stands in the header, not in a line below it. No part of the HTML is random:
+    a cell that is executed again gives the same.
     """
     if frame.empty:
         return HTML(f"<p>{escape(caption)}: none.</p>")
     shown = frame.map(lambda x: x if isinstance(x, str) else plain(x, 0 if pd.api.types.is_integer(x) else digits))
-    if frame.columns.nlevels == 1:  # the name of the rows would have a line of its own below the header
-        shown.columns.name = frame.index.name or frame.columns.name
-    html = shown.rename_axis(index=None).to_html(border=0, index=not isinstance(frame.index, pd.RangeIndex))
+    named = shown.rename_axis(index=None, columns=lambda name: name or frame.index.name)
+    html = named.to_html(border=0, index=not isinstance(frame.index, pd.RangeIndex) or frame.index.name is not None)
     return HTML(html.replace(">", f"><caption>{escape(caption)}</caption>", 1))
 
 

@@ -68,6 +68,8 @@ def test_a_table_has_a_caption_separators_minus_signs_and_dashes_but_no_index_th
 def test_the_rows_of_a_table_are_named_in_its_header_and_not_in_a_line_of_their_own():
     named = pd.DataFrame({"faces": [1]}, index=pd.Index([6], name="group"))
     assert cells(tables.table(named, "").data) == [["group", "faces"], ["6", "1"]]
+    epochs = pd.DataFrame({"loss": [0.5]}, index=pd.RangeIndex(1, 2, name="epoch"))
+    assert cells(tables.table(epochs, "").data) == [["epoch", "loss"], ["1", "0.5"]]
     assert cells(tables.table(named.T, "").data) == [["group", "6"], ["faces", "1"]]
     crossed = pd.crosstab(pd.Series(["a"], name="group"), [pd.Series(["b"], name="sex"), pd.Series(["c"], name="kind")])
     assert cells(tables.table(crossed, "").data) == [["sex", "b"], ["kind", "c"], ["a", "1"]]
