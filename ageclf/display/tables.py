@@ -95,7 +95,8 @@ def states_frame(configurations: list[dict]) -> pd.DataFrame:
     """Lay out the state of each configuration of a `comparison.Sweep`: a row a setting, a column a seed."""
     columns = ["state" if row["seed"] is None else f"seed {row['seed']}" for row in configurations]
     frame = pd.DataFrame(configurations).assign(column=columns)
-    return frame.pivot_table("state", "setting", "column", aggfunc="first", sort=False).fillna("–")
+    states = frame.pivot_table("state", "setting", "column", aggfunc="first", sort=False)
+    return states.fillna("–").rename_axis(columns=None)
 
 
 def configurations_frame(compared: dict) -> pd.DataFrame:
