@@ -259,7 +259,7 @@ FINDINGS = {
     "confidence that may be right": (
         "07",
         calibrated(0.02, 0.01, confidence=50.0),
-        "The network is neither over- nor underconfident: mean confidence minus accuracy is 0.0 points (−1.9–1.9). "
+        "The network is neither over- nor underconfident: mean confidence minus accuracy is 0.0 points (−1.9 to 1.9). "
         "The temperature helps: it changes the calibration error from 0.020 to 0.010.",
     ),
     "calibration without a number": (
@@ -281,7 +281,7 @@ FINDINGS = {
         "08",
         slices(("66+", True, (0.1, 0.0, 0.2)), ("female", True, (-0.2, -0.5, 0.1))),
         "The network may work equally well for everybody. Of 2 slices, female is worst: 50.0 % (40.0–60.0), −20.0 "
-        "points (−50.0–10.0) from all others; best is 66+: 50.0 % (40.0–60.0).",
+        "points (−50.0 to 10.0) from all others; best is 66+: 50.0 % (40.0–60.0).",
     ),
     "no slice that is ranked and has a gap": (
         "08",
@@ -297,7 +297,7 @@ FINDINGS = {
     "losses that may be chance": (
         "09",
         changed_faces([(2, (0.02, -0.01, 0.05))], []),
-        "Accuracy certainly falls with none of the changes. The largest losses: shift 2.0 points (−1.0–5.0) at 2 "
+        "Accuracy certainly falls with none of the changes. The largest losses: shift 2.0 points (−1.0 to 5.0) at 2 "
         "pixels, rotation 0.0 points (0.0–0.0) at 0 degrees, brightness 0.0 points (0.0–0.0) at 0 grey values.",
     ),
     "groups of which no two should be merged": (

@@ -118,7 +118,7 @@ def test_the_worst_slices_are_ranked_ones_with_faces_interval_and_gap(results):
     assert 10 < len(ranked) < len(results["slices"][WAY])
     shown = [[row["slice"], str(row["n"]), with_interval(row)] for row in ranked[:10]]
     assert [row[:3] for row in rows(block)] == shown
-    assert all(re.fullmatch(r"−?\d+\.\d % \(.+\)", row[3]) for row in rows(block))
+    assert all(re.fullmatch(r"−?\d+\.\d points \(.+\)", row[3]) for row in rows(block))
     few = len(results["slices"][WAY]) - len(ranked)
     assert block.endswith(f"fewer than 30 faces, and not ranked: {few} of {len(results['slices'][WAY])} slices.")
     assert "other" not in [name for name, *_ in rows(model_card.blocks(results)["people"])], "too few to be ranked"

@@ -96,6 +96,16 @@ def test_every_figure_has_a_caption_and_an_alternative_text_of_its_own(sample_re
                 assert drawn == len([words] if isinstance(words, str) else words), f"{path.stem}, {cell.id}: {key}"
 
 
+def test_every_table_has_a_caption_and_names_its_rows_in_its_header(sample_report):
+    for path in sorted(sample_report.glob("*.ipynb")):
+        for cell in code_cells(path):
+            for html in (output.data["text/html"] for output in cell.outputs if "text/html" in output.get("data", {})):
+                assert html.count("<table") == html.count("<caption>"), f"{path.stem}, {cell.id}"
+                for row in html.partition("<tbody>")[0].split("<tr")[1:]:
+                    names = re.findall(r"<th[^>]*>(.*?)</th>", row)
+                    assert any(names[1:] or names), f"{path.stem}, {cell.id}: an empty row below the header"
+
+
 def test_the_measures_are_laid_out_as_documented(sample_report):
     schema = json.loads((NOTEBOOKS[0].parents[1] / "docs" / "metrics.schema.json").read_text(encoding="utf-8"))
     jsonschema.validate(json.loads((sample_report / "metrics.json").read_text(encoding="utf-8")), schema)

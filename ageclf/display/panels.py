@@ -47,12 +47,12 @@ def _strength(name: str, strength: float | bool) -> widgets.Widget:
 
 
 def prediction_panel(
-    images: np.ndarray, probabilities: np.ndarray, names: list[str], true: np.ndarray, at_once: int = 6
+    images: np.ndarray, probabilities: np.ndarray, names: list[str], true: np.ndarray, ages: np.ndarray, shown: int = 6
 ) -> widgets.VBox:
-    """Page through faces (n, height, width) beside their probabilities (n, k), `at_once` on a page.
+    """Page through faces (n, height, width) beside their probabilities (n, k), `shown` on a page.
 
-    `names` are those of the groups, `true` codes (n,). A checkbox leaves the mistakes only, a list the faces of one
-    true group only; either begins at the first page again.
+    `names` are those of the groups, `true` codes (n,), `ages` years (n,). A checkbox leaves the mistakes only, a list
+    the faces of one true group only; either begins at the first page again.
     """
     wrong = probabilities.argmax(axis=1) != true
     mistakes = widgets.Checkbox(description="only mistakes", indent=False, **SNUG)
@@ -66,11 +66,11 @@ def prediction_panel(
 
     def show(mistakes: bool, group: int, page: int) -> tuple[plt.Figure, str]:
         found = np.flatnonzero((wrong | (not mistakes)) & ((true == group) | (group < 0)))
-        slider.max = max(1, -(-len(found) // at_once))
-        first = at_once * (page - 1)
-        faces = found[first : first + at_once]
+        slider.max = max(1, -(-len(found) // shown))
+        first = shown * (page - 1)
+        faces = found[first : first + shown]
         caption = f"Faces {first + 1}–{first + len(faces)} of {len(found)}" if len(found) else "No such face"
-        return plots.probability_bars(images[faces], probabilities[faces], names, true[faces]), caption
+        return plots.probability_bars(images[faces], probabilities[faces], names, true[faces], ages[faces]), caption
 
     return _panel({"mistakes": mistakes, "group": group, "page": slider}, show, following)
 

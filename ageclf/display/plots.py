@@ -111,12 +111,11 @@ def age_counts(ages) -> plt.Axes:
     return label_axes(ax, "age (years)", "faces", xlim=(-1, len(counts)))
 
 
-def probability_bars(images, probabilities, names: list[str], true) -> plt.Figure:
-    """Each face (n, height, width) beside its probabilities (n, k) in %; `true` are codes (n,).
+def probability_bars(images, probabilities, names: list[str], true, ages, columns: int = 3) -> plt.Figure:
+    """Each face (n, height, width) with its true age (n,), beside its probabilities (n, k) in %; `true` are codes (n,).
 
     The predicted bar is blue, or orange and hatched where it is wrong; the true group is marked and bold.
     """
-    columns = 3
     rows = max(1, -(-len(images) // columns))  # no wrong face at all: an empty figure
     figure = plt.figure(figsize=(3.7 * columns, 1.75 * rows), layout="constrained")
     grid = figure.add_gridspec(rows, 2 * columns, width_ratios=[1, 1.2] * columns)
@@ -124,6 +123,7 @@ def probability_bars(images, probabilities, names: list[str], true) -> plt.Figur
         face, bars = (figure.add_subplot(grid[i // columns, i % columns * 2 + side]) for side in (0, 1))
         face.imshow(image, cmap="gray", vmin=0, vmax=255)
         face.set_axis_off()
+        face.set_title(f"{ages[i]:.0f} years", fontsize=9)
         wrong = np.argmax(of_face) != true[i]
         labels = [f"▸ {name}" if code == true[i] else name for code, name in enumerate(names)]
         _bars(bars, of_face, labels, hatched=wrong)

@@ -66,12 +66,10 @@ def reliability(panels: dict[str, np.ndarray]) -> plt.Figure:
             x, accuracy = 100 * confidence[0] / n[0], 100 * right / n
         above.plot((0, 100), (0, 100), "--", color="0.5", label="perfect calibration")
         above.vlines(x, *np.nanpercentile(accuracy[1:], [2.5, 97.5], axis=0), color=BLUE)
-        above.plot(x, accuracy[0], "o", color=BLUE, markersize=5, label="accuracy, 95 % interval")
-        label_axes(above, "", title=title, xlim=(0, 100), ylim=(0, 100))
+        above.plot(x, accuracy[0], "o", color=BLUE, markersize=5, clip_on=False, label="accuracy, 95 % interval")
+        label_axes(above, "", "accuracy (%)", title=title, xlim=(0, 100), ylim=(0, 100))
         below.stairs(sums[0, :, 0], np.linspace(0, 100, sums.shape[1] + 1), fill=True, color=SKY)
-        label_axes(below, "confidence (%)")
-    axes[0, 0].set_ylabel("accuracy (%)")
-    axes[1, 0].set_ylabel("faces")
+        label_axes(below, "confidence (%)", "faces")
     axes[0, 0].legend(frameon=False, loc="upper left", fontsize=9)
     return figure
 
@@ -84,7 +82,7 @@ def accuracy_curve(x, frame: pd.DataFrame, xlabel: str, overall: float, ax: plt.
     ax = ax or plt.subplots(figsize=(6, 3.2), layout="constrained")[1]
     ax.axhline(100 * overall, linestyle="--", color="0.5", label="all faces as they are")
     ax.fill_between(x, 100 * frame["low"], 100 * frame["high"], color=SKY, alpha=0.5)
-    ax.plot(x, 100 * frame["value"], "o-", color=BLUE, label="accuracy, 95 % interval")
+    ax.plot(x, 100 * frame["value"], "o-", color=BLUE, clip_on=False, label="accuracy, 95 % interval")
     ax.legend(frameon=False, fontsize=9)
     return label_axes(ax, xlabel, "accuracy (%)")
 
@@ -92,7 +90,7 @@ def accuracy_curve(x, frame: pd.DataFrame, xlabel: str, overall: float, ax: plt.
 def heat_over_faces(images: np.ndarray, maps: np.ndarray, titles: list[str]) -> plt.Figure:
     """Each face (n, height, width) as it is, and below it with a map (n, height, width) in 0–1 laid over it.
 
-    What is hotter is brighter and hides more of the face; a white line goes around what is above a half.
+    What is above a half is coloured, brighter where it is hotter; the rest is darkened.
     """
     figure, axes = plt.subplots(2, len(images), figsize=(1.5 * len(images), 3.3), squeeze=False, layout="constrained")
     for image, map_, title, (plain, heated) in zip(images, maps, titles, axes.T, strict=True):
@@ -100,9 +98,8 @@ def heat_over_faces(images: np.ndarray, maps: np.ndarray, titles: list[str]) -> 
             panel.imshow(image, cmap="gray", vmin=0, vmax=255)
             panel.set_axis_off()
         plain.set_title(title, fontsize=9)
-        heated.imshow(map_, cmap="inferno", vmin=0, vmax=1, alpha=0.7 * map_)
-        if map_.min() < 0.5 < map_.max():
-            heated.contour(map_, levels=[0.5], colors="white", linewidths=1)
+        hot = map_ > 0.5
+        heated.imshow(map_ * hot, cmap="inferno", vmin=0, vmax=1, alpha=np.where(hot, 0.4, 0.65))
     return figure
 
 

@@ -1,88 +1,102 @@
-"""Measures as tables that people read, with their 95 % intervals; shares are in per cent."""
+"""Tables that people read: of measures with their 95 % intervals, and of anything else. Shares are in per cent,
+differences of shares in percentage points.
+"""
 
 import json
+from html import escape
 from pathlib import Path
 
 import pandas as pd
+from IPython.display import HTML
 
 import ageclf
 from ageclf.metrics.evaluation import SHARES
 
-LABELS = {"ordinal_mae": "ordinal MAE (groups)", "mae_years": "MAE (years)"}
+LABELS = {"ordinal_mae": "ordinal MAE (groups)", "mae_years": "MAE (years)", "brier_score": "Brier score"}
+
+
+def table(frame: pd.DataFrame, caption: str, digits: int = 1) -> HTML:
+    """Lay out a frame for a notebook: every table has this look. Without rows it is one line that says so.
+
+    Whole numbers have thousands separators, other numbers some digits; what is missing is a dash. An index is shown
+    unless it only counts, and its name stands in the header, not in a line below it. No part of the HTML is random:
+    a cell that is executed again gives the same.
+    """
+    if frame.empty:
+        return HTML(f"<p>{escape(caption)}: none.</p>")
+    shown = frame.map(lambda x: x if isinstance(x, str) else plain(x, 0 if pd.api.types.is_integer(x) else digits))
+    named = shown.rename_axis(index=None, columns=lambda name: name or frame.index.name)
+    html = named.to_html(border=0, index=not isinstance(frame.index, pd.RangeIndex) or frame.index.name is not None)
+    return HTML(html.replace(">", f"><caption>{escape(caption)}</caption>", 1))
 
 
 def label(name: str, unit: bool = False) -> str:
     """Write the name of a measure, baseline or group of columns as people do, on request with (%) behind a share."""
-    return LABELS.get(name, name.replace("_", " ")) + (" (%)" if unit and name in SHARES else "")
+    return LABELS.get(name, name.replace("_", " ").replace("f1", "F1")) + (" (%)" if unit and name in SHARES else "")
 
 
 def plain(value: float | None, digits: int | None = None) -> str:
     """Write a share in per cent, as `70.5`, or another number with some digits; a dash for None and NaN."""
     if value is None or pd.isna(value):
         return "–"
-    return (f"{100 * value:.1f}" if digits is None else f"{value:.{digits}f}").replace("-", "−")
+    return (f"{100 * value:.1f}" if digits is None else f"{value:,.{digits}f}").replace("-", "−")
 
 
-def with_interval(row: dict | None, digits: int | None = None, prefix: str = "") -> str:
+def with_interval(row: dict | None, digits: int | None = None, prefix: str = "", unit: str = "%") -> str:
     """Write a share as `70.5 % (68.9–72.1)`, another measure as `0.52 (0.48–0.56)`, one that is undefined as a dash.
 
-    `row` holds its value, low and high under keys with the prefix, as `bootstrap.interval` gives them.
+    `row` holds its value, low and high under keys with the prefix, as `bootstrap.interval` gives them. The unit of a
+    difference of shares is `points`.
     """
     value, low, high = (plain((row or {}).get(f"{prefix}{key}"), digits) for key in ("value", "low", "high"))
-    bounds = f"{low} to {high}" if high.startswith("−") else f"{low}–{high}"
-    return value if value == "–" else f"{value}{' %' if digits is None else ''} ({bounds})"
+    bounds = f"{low} to {high}" if "−" in low + high else f"{low}–{high}"
+    return value if value == "–" else f"{value}{f' {unit}' if digits is None else ''} ({bounds})"
 
 
-def digits_of(measure: str, otherwise: int) -> int | None:
+def digits_of(measure: str, otherwise: int | None) -> int | None:
     """Return the `digits` that a measure is written with: None for a share."""
     return None if measure in SHARES else otherwise
 
 
 def measures_frame(results: dict) -> pd.DataFrame:
     """Lay out the measures of `metrics.json` beside those of the baselines."""
-    table = {
-        label(name): [with_interval(row.get(measure), digits_of(measure, 2)) for measure in results["measures"]]
-        for name, row in {"network": results["measures"], **results["baselines"]}.items()
-    }
-    return pd.DataFrame(table, index=[label(measure) for measure in results["measures"]])
+    return intervals_frame({"network": results["measures"], **results["baselines"]}, 2).rename(columns=label)
 
 
 def per_group_frame(results: dict) -> pd.DataFrame:
     """Lay out precision, recall and F1 of each group."""
     rows = pd.DataFrame(results["per_group"]).set_index("group").rename(columns={"n": "faces"})
-    return rows[["faces"]].join(rows[["precision", "recall", "f1"]].map(with_interval))
+    return rows[["faces"]].join(rows[["precision", "recall", "f1"]].map(with_interval)).rename(columns=label)
 
 
 def intervals_frame(measured: dict[str, dict], digits: int | None = None) -> pd.DataFrame:
-    """Lay out measures that several things have, as `calibration.calibration` or a function of `groupings` returns
-    them by name: a row a measure, and a column for each thing."""
-    return pd.DataFrame(measured).map(with_interval, digits=digits).rename(label)
+    """Lay out measures by name that several things have, as `calibration.calibration` or a function of `groupings`
+    returns them: a row for each measure of the first thing, and a column for each thing."""
+    written = {}
+    for name in next(iter(measured.values())):
+        look = {"digits": digits_of(name, digits), "unit": "points" if name == "gain" else "%"}
+        written[label(name)] = [with_interval(row.get(name), **look) for row in measured.values()]
+    return pd.DataFrame(written, index=list(measured)).T
 
 
 def slices_frame(frame: pd.DataFrame) -> pd.DataFrame:
     """Lay out a `slices.slice_frame`: accuracy, and gap to all other faces."""
-    table = {"faces": frame["n"], "accuracy": _intervals(frame), "gap to all others": _intervals(frame, "gap_")}
+    table = {"faces": frame["n"], "accuracy": intervals(frame), "gap to all others": intervals(frame, "gap_")}
     table["ranked"] = frame["ranked"].map({True: "yes", False: "too few"})
     return pd.DataFrame(table).set_axis(frame["slice"])
 
 
-def steps_frame(frame: pd.DataFrame) -> pd.DataFrame:
-    """Lay out a `slices.accuracy_frame`, with a column `black edge (%)`: accuracy, and what was lost."""
-    table = {"accuracy": _intervals(frame), "lost": _intervals(frame, "lost_")}
-    table["black edge (%)"] = frame["black edge (%)"].astype(float).round(1)
-    return pd.DataFrame(table).set_axis(frame["step"])
-
-
-def _intervals(frame: pd.DataFrame, prefix: str = "") -> list[str]:
-    return [with_interval(row, prefix=prefix) for row in frame.to_dict("records")]
+def intervals(frame: pd.DataFrame, prefix: str = "") -> list[str]:
+    """Write accuracy, or a difference from it that has a prefix, with its interval, a row each."""
+    return [with_interval(row, prefix=prefix, unit="points" if prefix else "%") for row in frame.to_dict("records")]
 
 
 def states_frame(configurations: list[dict]) -> pd.DataFrame:
     """Lay out the state of each configuration of a `comparison.Sweep`: a row a setting, a column a seed."""
     columns = ["state" if row["seed"] is None else f"seed {row['seed']}" for row in configurations]
     frame = pd.DataFrame(configurations).assign(column=columns)
-    states = frame.pivot_table("state", "setting", "column", aggfunc="first").fillna("–")
-    return states.loc[frame["setting"].unique(), frame["column"].unique()].rename_axis(index=None, columns=None)
+    states = frame.pivot_table("state", "setting", "column", aggfunc="first", sort=False)
+    return states.fillna("–").rename_axis(columns=None)
 
 
 def configurations_frame(compared: dict) -> pd.DataFrame:
@@ -99,8 +113,7 @@ def configurations_frame(compared: dict) -> pd.DataFrame:
 def settings_frame(compared: dict) -> pd.DataFrame:
     """Lay out the settings of `comparison.compare`: mean and standard deviation over seeds."""
     measure, rows = compared["measure"], compared["settings"]
-    digits = digits_of(measure, 3)
-    spreads = [f"{plain(row['mean'], digits)} ± {plain(row['sd'], digits)}" for row in rows]
+    spreads = [" ± ".join(plain(row[key], digits_of(measure, 3)) for key in ("mean", "sd")) for row in rows]
     table = {f"{label(measure, unit=True)}, mean ± sd": spreads, "seeds": [len(row["seeds"]) for row in rows]}
     return pd.DataFrame(table, index=[row["setting"] for row in rows])
 
@@ -108,12 +121,12 @@ def settings_frame(compared: dict) -> pd.DataFrame:
 def differences_frame(compared: dict) -> pd.DataFrame:
     """Lay out the differences of `comparison.compare`, with p-values; shares are in percentage points."""
     measure, rows = compared["measure"], compared["differences"]
-    pairs = [map("{} : {}".format, row["gained"], row["lost"]) for row in rows]
+    pairs = [", ".join(map("{} : {}".format, row["gained"], row["lost"])) or "–" for row in rows]
     table = {
-        "difference": [with_interval(row, digits_of(measure, 2)) for row in rows],
+        "difference": [with_interval(row, digits_of(measure, 2), unit="points") for row in rows],
         "sd over seeds": [plain(row["sd"], digits_of(measure, 3)) for row in rows],
         "seeds": [len(row["seeds"]) for row in rows],
-        "right only here : in baseline": [", ".join(pair) or "–" for pair in pairs],
+        "right only here : in baseline": pairs,
         "p by seed": [", ".join(map(_p_value, row["p_by_seed"])) or "–" for row in rows],
         "p": [_p_value(row["p"]) for row in rows],
         "p (Holm)": [_p_value(row["p_holm"]) for row in rows],

@@ -8,21 +8,22 @@ from ageclf.metrics.bootstrap import Resamples, interval, means
 ETHNICITIES = ("White", "Black", "Asian", "Indian", "other")  # UTKFace's words for 0–4
 GENDERS = ("male", "female")  # 0, 1
 FEWEST = 30  # faces that a slice must have to be ranked: with 30, an interval spans 36 points at an accuracy of 50 %
-FIFTHS = ("lowest", "low", "middle", "high", "highest")
 WAYS = ("group", "gender", "ethnicity", "group × gender × ethnicity", "black_edge", "brightness")
 
 
 def labels(predictions: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     """Return in words which slices each face of a predictions table is in: a column for each way to slice.
 
-    Missing labels are `unknown`. Black edges and brightness are cut into fifths of the faces; equal values stay
-    together, so that fifths may be uneven, and some empty.
+    Missing labels are `unknown`. Black edges (% of the border) and brightness are cut into fifths of the faces, named
+    by their lowest and highest value. Equal values stay together, so that there may be fewer, and uneven ones.
     """
     table = pd.DataFrame({"group": np.take(names, predictions["group"])}, index=predictions.index)
     for column, words in (("gender", GENDERS), ("ethnicity", ETHNICITIES)):
         table[column] = predictions[column].map(dict(enumerate(words))).fillna("unknown").astype(str)
-    for column in ("black_edge", "brightness"):
-        table[column] = pd.cut(predictions[column].rank(pct=True), np.linspace(0, 1, 6), labels=FIFTHS).astype(str)
+    for column, scale, unit in (("black_edge", 100, " %"), ("brightness", 1, "")):
+        fifths = np.ceil(5 * predictions[column].rank() / len(predictions))
+        ends = (scale * predictions[column].astype(float)).groupby(fifths).agg(["min", "max"]).map("{:.1f}".format)
+        table[column] = fifths.map(ends.apply(lambda pair: "–".join(dict.fromkeys(pair)), axis=1)) + unit
     return table
 
 

@@ -70,9 +70,7 @@ def write_pages(folder: Path) -> None:
     for name, notebook in notebooks.items():
         describe_figures(notebook)
         page = {"name": name, "parameters": papermill.inspect_notebook(notebook)}  # of a path, braces are a pattern
-        html, _ = exporter.from_notebook_node(
-            notebook, {"report": {"run": run, "page": page, "pages": list(notebooks)}}
-        )
+        html, _ = exporter.from_notebook_node(notebook, {"report": {"run": run, "page": page, "pages": [*notebooks]}})
         ageclf.write_text(folder / f"{name}.html", html)
     found = {name: tagged(notebook) for name, notebook in notebooks.items()}
     files = [file for file in run_folder.RUN_FILES if (folder / file).exists()]
@@ -118,8 +116,7 @@ def describe_figures(notebook: NotebookNode) -> None:
         figures = [output for output in cell.get("outputs", []) if "image/png" in output.get("data", {})]
         for i, figure in enumerate(figures):
             for key in ("caption", "alt"):
-                given = cell.metadata.get(key, heading)
-                texts = [given] if isinstance(given, str) else given
+                texts = [given] if isinstance(given := cell.metadata.get(key, heading), str) else given
                 numbered = f"{heading} ({i + 1} of {len(figures)})"
                 figure.metadata[key] = texts[i] if len(texts) == len(figures) else numbered
 
@@ -131,7 +128,8 @@ def write_index(reports: Path) -> None:
     for folder in (path.parent for path in reports.glob("*/run.json")):
         pages = [page.stem for page in sorted(folder.glob("[0-9]*.html"))]
         try:
-            runs.append(read_report(folder) | {"folder": folder.name, "pages": pages})
+            found = map(tagged, executed(folder, [EVALUATION]).values())
+            runs.append(read_report(folder) | {"folder": folder.name, "pages": pages, "found": list(found)})
         except Exception as error:  # whatever it is, the other runs are shown
             damaged.append(str(error))
     html = html_exporter().environment.get_template("runs.html.j2").render(runs=runs, damaged=damaged)

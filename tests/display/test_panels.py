@@ -19,6 +19,7 @@ FACES = np.random.default_rng(0).integers(0, 256, (5, 48, 48), dtype=np.uint8)
 STRENGTHS = {"flip": True, "brightness": 0.2, "translation": 0.1, "rotation": 0.05}
 NAMES = ["0-5", "6-18", "19-30"]
 TRUE = np.array([0, 0, 1, 1, 1])
+AGES = 10 + np.arange(len(TRUE))
 PROBABILITIES = np.eye(3)[[0, 2, 1, 1, 0]]  # the second and the last are mistakes
 
 
@@ -46,7 +47,7 @@ def gallery(seed, **changed):
 
 def bars(*chosen):
     chosen = list(chosen)
-    return plots.probability_bars(FACES[chosen], PROBABILITIES[chosen], NAMES, TRUE[chosen])
+    return plots.probability_bars(FACES[chosen], PROBABILITIES[chosen], NAMES, TRUE[chosen], AGES[chosen])
 
 
 def test_a_strength_is_seen_in_the_same_random_changes_until_others_are_asked_for():
@@ -74,7 +75,7 @@ def test_a_slider_reaches_as_far_as_the_strength_that_it_starts_from(strength, l
 
 
 def test_pages_follow_each_other_and_begin_again():
-    panel = panels.prediction_panel(FACES, PROBABILITIES, NAMES, TRUE, at_once=2)
+    panel = panels.prediction_panel(FACES, PROBABILITIES, NAMES, TRUE, AGES, shown=2)
     for page, faces, shown in ((1, (0, 1), "1–2"), (2, (2, 3), "3–4"), (3, (4,), "5–5"), (1, (0, 1), "1–2")):
         assert control(panel, "page").value == page
         assert seen(panel.children[1].value)[0] == f"Faces {shown} of 5"
@@ -83,7 +84,7 @@ def test_pages_follow_each_other_and_begin_again():
 
 
 def test_mistakes_and_a_group_can_be_picked_out():
-    panel = panels.prediction_panel(FACES, PROBABILITIES, NAMES, TRUE, at_once=2)
+    panel = panels.prediction_panel(FACES, PROBABILITIES, NAMES, TRUE, AGES, shown=2)
     control(panel, "page").value = 3
     control(panel, "only mistakes").value = True
     assert (control(panel, "page").value, control(panel, "page").max) == (1, 1)
@@ -96,7 +97,7 @@ def test_mistakes_and_a_group_can_be_picked_out():
 
 
 def test_a_group_without_a_face_is_an_empty_page():
-    panel = panels.prediction_panel(FACES, PROBABILITIES, NAMES, TRUE)
+    panel = panels.prediction_panel(FACES, PROBABILITIES, NAMES, TRUE, AGES)
     control(panel, "true group").label = "19-30"
     assert seen(panel.children[1].value)[0] == "No such face"
     control(panel, "next faces").click()

@@ -110,8 +110,9 @@ def test_confusion_writes_counts_and_row_shares_and_leaves_an_empty_row_blank():
 def test_probability_bars_distinguish_right_from_wrong_without_colour():
     images = np.zeros((2, 48, 48), dtype=np.uint8)
     probabilities = np.array([[0.7, 0.2, 0.1], [0.1, 0.3, 0.6]])
-    figure = plots.probability_bars(images, probabilities, NAMES, true=[0, 1])
+    figure = plots.probability_bars(images, probabilities, NAMES, true=[0, 1], ages=[3.0, 12])
     right, wrong = figure.axes[1::2]
+    assert [face.get_title() for face in figure.axes[::2]] == ["3 years", "12 years"]
     assert [bar.get_width() for bar in wrong.patches] == pytest.approx([10, 30, 60])
     assert "right" in right.get_title(loc="left")
     assert "wrong" in wrong.get_title(loc="left")
@@ -120,7 +121,7 @@ def test_probability_bars_distinguish_right_from_wrong_without_colour():
 
 
 def test_probability_bars_of_no_face_are_an_empty_figure():
-    figure = plots.probability_bars(np.zeros((0, 48, 48)), np.zeros((0, 3)), NAMES, [])
+    figure = plots.probability_bars(np.zeros((0, 48, 48)), np.zeros((0, 3)), NAMES, [], [])
     assert isinstance(figure, Figure)
     assert not figure.axes
 

@@ -31,7 +31,7 @@ def test_rows_of_intervals_put_baselines_beside_and_leave_out_what_is_undefined(
     assert network.get_xdata() == pytest.approx([70, 60])
     assert baseline.get_xdata() == pytest.approx([30])
     assert [segment[:, 0].tolist() for segment in axes.collections[1].get_segments()] == [pytest.approx([28, 32])]
-    assert [tick.get_text() for tick in axes.get_yticklabels()] == ["accuracy", "macro f1"]
+    assert [tick.get_text() for tick in axes.get_yticklabels()] == ["accuracy", "macro F1"]
     assert [text.get_text() for text in axes.figure.legends[0].get_texts()] == ["network", "most frequent"]
     assert network.get_marker() != baseline.get_marker()
 
@@ -99,21 +99,22 @@ def test_slices_too_small_to_judge_are_hollow():
     assert [tick.get_text() for tick in axes.get_yticklabels()] == ["a  (1,200)", "b  (3)"]
 
 
-def test_heat_lies_over_the_face_and_a_line_goes_around_its_upper_half():
+def test_where_heat_is_above_a_half_the_face_is_coloured_and_elsewhere_it_is_dark():
     image, map_ = np.full((48, 48), 90, dtype=np.uint8), np.zeros((48, 48))
-    map_[:24, :24] = 1
+    map_[:24, :24], map_[24:, 24:] = 1, 0.4
     figure = result_plots.heat_over_faces(np.stack([image] * 2), np.stack([map_, 0 * map_]), ["a", "b"])
     (plain, other, heated, cold) = figure.axes
     assert [axes.get_title() for axes in (plain, other)] == ["a", "b"]
     assert len(plain.images) == 1
     face, heat = heated.images
     np.testing.assert_array_equal(face.get_array(), image)
-    np.testing.assert_array_equal(heat.get_array(), map_)
     assert (heat.get_clim(), face.get_clim()) == ((0, 1), (0, 255))
-    assert heat.get_alpha()[30, 30] == 0, "where there is no heat, the face is as it is"
-    line = heated.collections[0].get_paths()[0].vertices
-    assert line.max() == pytest.approx(23.5)
-    assert not cold.collections, "a map without heat has no line"
+    seen = heat.to_rgba(heat.get_array())[..., :3]
+    assert seen[10, 10].max() > 0.9, "the region is bright"
+    assert (seen[[10, 40], [40, 40]] == seen[30, 10]).all(), "what is below a half is alike"
+    assert seen[30, 10].max() < 0.05, "and black"
+    assert heat.get_alpha()[10, 10] < heat.get_alpha()[40, 40] == heat.get_alpha()[30, 10] < 1, "the face is seen"
+    assert set(cold.images[1].get_alpha().ravel()) == {heat.get_alpha()[30, 10]}, "without heat there is no region"
 
 
 def history(*losses: float) -> pd.DataFrame:

@@ -1,8 +1,10 @@
-"""Measures read as people write them."""
+"""Tables and measures read as people write them."""
 
 import json
+import re
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from ageclf.display import tables
@@ -18,7 +20,8 @@ def test_measures_read_as_in_the_report():
     assert tables.with_interval({"value": -0.03, "low": -0.06, "high": -0.01}, 2) == "−0.03 (−0.06 to −0.01)"
     assert tables.with_interval(SEVENTY, 3) == "0.705 (0.689–0.721)"
     gap = {"gap_value": 0.1, "gap_low": -0.02, "gap_high": 0.2}
-    assert tables.with_interval(gap, prefix="gap_") == "10.0 % (−2.0–20.0)"
+    assert tables.with_interval(gap, prefix="gap_", unit="points") == "10.0 points (−2.0 to 20.0)"
+    assert tables.with_interval({"value": 0.1, "low": 0.0, "high": 0.2}, 2, unit="points") == "0.10 (0.00–0.20)"
     assert {tables.with_interval(row, digits) for row in (NONE, None) for digits in (None, 2)} == {"–"}
 
 
@@ -36,13 +39,49 @@ def test_slices_name_their_faces_gap_and_whether_they_count():
     row = {"slice": "0-5", "n": 40, **SEVENTY, "gap_value": 0.1, "gap_low": -0.02, "gap_high": 0.2, "ranked": True}
     alone = {**row, "slice": "66+", "gap_value": None, "gap_low": None, "gap_high": None, "ranked": False}
     frame = tables.slices_frame(pd.DataFrame([row, alone]))
-    assert frame.loc["0-5"].tolist() == [40, "70.5 % (68.9–72.1)", "10.0 % (−2.0–20.0)", "yes"]
+    assert frame.loc["0-5"].tolist() == [40, "70.5 % (68.9–72.1)", "10.0 points (−2.0 to 20.0)", "yes"]
     assert frame.loc["66+"].tolist() == [40, "70.5 % (68.9–72.1)", "–", "too few"]
 
 
-def test_steps_name_accuracy_loss_and_edge():
-    row = {"step": 5, **SEVENTY, "lost_value": 0.1, "lost_low": 0.05, "lost_high": 0.15, "black edge (%)": 12.345}
-    assert tables.steps_frame(pd.DataFrame([row])).loc[5].tolist() == ["70.5 % (68.9–72.1)", "10.0 % (5.0–15.0)", 12.3]
+def test_accuracies_are_in_per_cent_and_differences_from_them_in_points():
+    frame = pd.DataFrame([{**SEVENTY, "lost_value": 0.1, "lost_low": 0.05, "lost_high": 0.15}])
+    assert tables.intervals(frame) == ["70.5 % (68.9–72.1)"]
+    assert tables.intervals(frame, "lost_") == ["10.0 points (5.0–15.0)"]
+
+
+MIXED = {"name": ["a<b", "c"], "count": [1234, -5], "share (%)": [12.345, np.nan], "level": [-0.5, 1234.5]}
+
+
+def cells(html: str) -> list[list[str]]:
+    """Return what stands in each row of a table, header first."""
+    rows = re.findall(r"<tr.*?</tr>", html, re.DOTALL)
+    return [re.findall(r"<t[hd].*?>(.*?)</t[hd]>", row, re.DOTALL) for row in rows]
+
+
+def test_a_table_has_a_caption_separators_minus_signs_and_dashes_but_no_index_that_only_counts():
+    html = tables.table(pd.DataFrame(MIXED), "Ages & faces").data
+    assert "<caption>Ages &amp; faces</caption>" in html
+    assert cells(html) == [list(MIXED), ["a&lt;b", "1,234", "12.3", "−0.5"], ["c", "−5", "–", "1,234.5"]]
+    assert cells(tables.table(pd.DataFrame(MIXED), "", digits=2).data)[1][2:] == ["12.35", "−0.50"]
+
+
+def test_the_rows_of_a_table_are_named_in_its_header_and_not_in_a_line_of_their_own():
+    named = pd.DataFrame({"faces": [1]}, index=pd.Index([6], name="group"))
+    assert cells(tables.table(named, "").data) == [["group", "faces"], ["6", "1"]]
+    epochs = pd.DataFrame({"loss": [0.5]}, index=pd.RangeIndex(1, 2, name="epoch"))
+    assert cells(tables.table(epochs, "").data) == [["epoch", "loss"], ["1", "0.5"]]
+    assert cells(tables.table(named.T, "").data) == [["group", "6"], ["faces", "1"]]
+    crossed = pd.crosstab(pd.Series(["a"], name="group"), [pd.Series(["b"], name="sex"), pd.Series(["c"], name="kind")])
+    assert cells(tables.table(crossed, "").data) == [["sex", "b"], ["kind", "c"], ["a", "1"]]
+
+
+def test_a_table_without_rows_is_one_line():
+    assert tables.table(pd.DataFrame(MIXED)[:0], "Faces > 1").data == "<p>Faces &gt; 1: none.</p>"
+
+
+def test_a_table_is_the_same_a_second_time():
+    first, second = (tables.table(pd.DataFrame(MIXED), "Faces") for _ in range(2))
+    assert first.data == second.data
 
 
 def test_groupings_stand_beside_their_baseline():
@@ -50,7 +89,7 @@ def test_groupings_stand_beside_their_baseline():
     assert frame["0-5 | 6+"].to_dict() == {
         "accuracy": "70.5 % (68.9–72.1)",
         "most frequent": "–",
-        "gain": "70.5 % (68.9–72.1)",
+        "gain": "70.5 points (68.9–72.1)",
     }
 
 

@@ -6,7 +6,7 @@ import pytest
 from sklearn import metrics
 
 from ageclf.metrics.bootstrap import resample_clusters
-from ageclf.metrics.slices import FEWEST, FIFTHS, accuracy_frame, labels, slice_frame
+from ageclf.metrics.slices import FEWEST, accuracy_frame, labels, slice_frame
 
 NAMES = ["0-2", "3-18", "19-30", "31-45", "46-60", "61+"]
 
@@ -140,9 +140,11 @@ def test_labels_missing_from_all_faces_are_unknown():
 def test_brightness_and_black_edges_are_cut_into_fifths_by_rank_not_by_value():
     rng = np.random.default_rng(2)
     order = rng.permutation(50)
-    table = labels(predictions(50, brightness=np.exp(order), black_edge=-(order**3.0)), NAMES)
-    assert table["brightness"].tolist() == [FIFTHS[rank // 10] for rank in order]
-    assert table["black_edge"].tolist() == [FIFTHS[(49 - rank) // 10] for rank in order]
+    table = labels(predictions(50, brightness=order**2.0, black_edge=(49 - order) ** 2 / 1e4), NAMES)
+    fifths = ["0.0–81.0", "100.0–361.0", "400.0–841.0", "900.0–1521.0", "1600.0–2401.0"]
+    assert table["brightness"].tolist() == [fifths[rank // 10] for rank in order]
+    fifths = ["0.0–0.8 %", "1.0–3.6 %", "4.0–8.4 %", "9.0–15.2 %", "16.0–24.0 %"]
+    assert table["black_edge"].tolist() == [fifths[(49 - rank) // 10] for rank in order]
 
 
 @pytest.mark.parametrize("n", [5, 7, 33, 1005])
@@ -155,7 +157,7 @@ def test_fifths_of_distinct_values_differ_by_one_face_at_most(n):
 def test_faces_of_equal_value_stay_in_one_fifth():
     # Seven of ten have no black edge: their mean rank, 4, is in the second fifth, and the lowest stays empty.
     table = labels(predictions(10, black_edge=[0.0] * 7 + [0.1, 0.2, 0.3]), NAMES)
-    assert table["black_edge"].tolist() == ["low"] * 7 + ["high", "highest", "highest"]
+    assert table["black_edge"].tolist() == ["0.0 %"] * 7 + ["10.0 %", "20.0–30.0 %", "20.0–30.0 %"]
 
 
 def test_labels_keep_the_index_of_the_predictions():

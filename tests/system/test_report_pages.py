@@ -56,8 +56,8 @@ def test_a_page_is_one_small_file(path):
 
 def test_every_figure_is_there_with_a_caption_and_described_in_words_of_its_own(page, path):
     figures = page.evaluate(
-        """[...document.images].map(image => [
-            image.complete && image.naturalWidth > 0, image.alt, image.parentNode.lastElementChild.innerText])"""
+        """[...document.images].map(image => [image.complete && image.naturalWidth > 0,
+            image.alt, image.closest('figure').lastElementChild.innerText])"""
     )
     assert figures or path.name == "index.html"
     for number, (shown, alt, caption) in enumerate(figures, start=1):
@@ -65,6 +65,18 @@ def test_every_figure_is_there_with_a_caption_and_described_in_words_of_its_own(
         assert caption.startswith(f"Figure {number}. ")
         assert len(alt) > 40, "the nearest heading stands in: the cell's metadata lack `alt`"
     assert len({caption for _, _, caption in figures}) == len(figures)
+
+
+def test_on_a_phone_a_figure_stays_legible_and_a_tap_enlarges_it(page):
+    page.set_viewport_size({"width": 390, "height": 900})
+    for figure in page.locator("figure").all():
+        image, plotted = figure.locator("img"), figure.evaluate("f => parseInt(f.style.getPropertyValue('--width'))")
+        before = image.bounding_box()["width"]
+        assert before >= 0.64 * plotted, "ten-point text has at least nine pixels"
+        figure.locator("summary").click()
+        assert image.bounding_box()["width"] > before
+        figure.locator("summary").click()
+        assert image.bounding_box()["width"] == before
 
 
 @pytest.mark.parametrize("width", WIDTHS)

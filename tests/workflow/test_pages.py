@@ -322,6 +322,24 @@ def test_the_first_page_shows_the_figures_that_are_tagged_for_it(folder):
     assert figure.figcaption.text == "Figure 1. B (04 training)"
 
 
+def test_the_index_shows_a_thumbnail_of_each_run_that_was_evaluated(folder):
+    assert not BeautifulSoup(index(folder), "html.parser").find_all("img")
+    executed(folder / "05_evaluation.ipynb", [v4.new_markdown_cell("# E"), plotting(1, caption="A", alt="a"),
+             plotting(1, caption="B", alt="b", tags=["first-page"])])  # fmt: skip
+    page(folder)
+    (thumbnail,) = BeautifulSoup(index(folder), "html.parser").find_all("img")
+    assert thumbnail["src"].endswith(PIXEL)
+    assert thumbnail.parent["href"] == "small/index.html"
+
+
+def test_a_figure_says_how_wide_it_was_plotted(folder):
+    data = {"image/png": PIXEL, "text/plain": "<Figure size 1100x320 with 3 Axes>"}
+    cell = v4.new_code_cell("plot()", outputs=[v4.new_output("display_data", data)])
+    executed(folder / "04_training.ipynb", [v4.new_markdown_cell("# Training"), cell, plotting(1)])
+    found = BeautifulSoup(page(folder), "html.parser").find_all("figure")
+    assert [figure["style"] for figure in found] == ["--width: 1100px", "--width: 600px"]
+
+
 def test_the_first_page_lists_the_notebooks_slowest_first(folder):
     executed(folder / "05_evaluation.ipynb", [v4.new_markdown_cell("# Evaluation")], duration=7200.0)
     rows = BeautifulSoup(first_page(folder), "html.parser").select("tbody tr")
