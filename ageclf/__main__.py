@@ -94,7 +94,8 @@ def predict(arguments: argparse.Namespace) -> int:
     path = network["path"]
     print(tables.network_text(path, network), file=sys.stderr)
     sys.stdout.reconfigure(errors="backslashreplace")  # not every terminal writes every name
-    print(tables.photos_json(faces, problems, path, network) if arguments.json else tables.photos_text(faces))
+    table = tables.photos_frame(faces).to_string(index=False) if len(faces) else "no faces"
+    print(tables.photos_json(faces, problems, path, network) if arguments.json else table)
     for problem in problems.itertuples():
         print(f"{problem.photo}: {problem.reason}", file=sys.stderr)
     return 1 if len(problems) else 0

@@ -146,16 +146,14 @@ def network_text(path: Path, metadata: dict, synthetic: bool = False) -> str:
     return ageclf.printable(text) + apart * (data.get("synthetic", synthetic) != synthetic)
 
 
-def photos_text(predictions: pd.DataFrame) -> str:
-    """Write `calibration.predictions_of_photos` as a table for people."""
-    if predictions.empty:
-        return "no faces"
+def photos_frame(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Lay out `calibration.predictions_of_photos`; turn and doubts only where there are any."""
     shown = predictions[["photo", "face", "group"]].assign(confidence=predictions["confidence"].map("{:.0%}".format))
     flags = {True: "yes", False: "not sure", None: "threshold not known"}
     shown["above threshold"] = predictions["above_threshold"].map(flags)
     shown["second guess"] = predictions["second"]
     told = [column for column in ("turn", "doubts") if predictions[column].any()]
-    return shown.join(predictions[told]).to_string(index=False)
+    return shown.join(predictions[told])
 
 
 def photos_json(predictions: pd.DataFrame, problems: pd.DataFrame, checkpoint: str | Path, metadata: dict) -> str:
