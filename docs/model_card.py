@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pandas as pd
+import yaml
 
 import ageclf
 from ageclf.display import tables
@@ -14,6 +15,7 @@ from ageclf.metrics.slices import FEWEST
 
 CARD = ageclf.CHECKOUT / "MODEL_CARD.md"
 RESULTS = ageclf.CHECKOUT / "docs" / "best" / "metrics.json"
+FRONT = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)  # what the Hugging Face Hub reads of a card, in YAML
 BLOCK = re.compile(r"<!-- numbers: ([\w ]+) -->\n((?:(?!<!--).)*)<!-- end -->", re.DOTALL)
 
 
@@ -24,16 +26,45 @@ def write_numbers(card: str | Path = CARD, metrics: str | Path = RESULTS) -> Non
 
 
 def fill(card: str, results: dict) -> str:
-    """Return a card with what stands between `<!-- numbers: … -->` and `<!-- end -->` written from `metrics.json`.
+    """Return a card whose front matter, and what stands between `<!-- numbers: … -->` and `<!-- end -->`, are written
+    from `metrics.json`.
 
-    Raises ValueError unless the results are of the test part of real faces, and the card has each of `blocks` once.
+    Raises ValueError unless the results are of the test part of real faces, and the card has front matter, and each of
+    `blocks` once.
     """
     if results["data"]["synthetic"] or results["part"] != "test":
         raise ValueError(f"a model card is about the test part of real faces, not about {results['data']['name']!r}")
     written = blocks(results)
     if sorted(name for name, _ in BLOCK.findall(card)) != sorted(written):
         raise ValueError(f"the card must have each of these blocks, with its end, once: {', '.join(written)}")
+    if not FRONT.match(card):
+        raise ValueError("the card must start with front matter, between two lines of ---")
+    card = FRONT.sub(lambda found: f"---\n{front_matter(results)}---\n", card)
     return BLOCK.sub(lambda found: f"<!-- numbers: {found[1]} -->\n\n{written[found[1]]}\n\n<!-- end -->", card)
+
+
+def front_matter(results: dict) -> str:
+    """Return the metadata of a model on the Hugging Face Hub, in YAML: licence, library, tags, and the measures."""
+    accuracy, f1, recall = (
+        results["measures"][name]["value"] for name in ("accuracy", "macro_f1", "balanced_accuracy")
+    )
+    metrics = [
+        {"type": "accuracy", "value": round(accuracy, 4)},
+        {"type": "f1", "name": "macro F1", "value": round(f1, 4)},
+        {"type": "recall", "name": "balanced accuracy", "value": round(recall, 4)},
+    ]
+    dataset = {"type": "utkface", "name": "UTKFace, age_gender.csv", "split": results["part"]}
+    measured = {"task": {"type": "image-classification"}, "dataset": dataset, "metrics": metrics}
+    content = {
+        "license": "other",
+        "license_name": "non-commercial-research-only",
+        "license_link": "https://susanqq.github.io/UTKFace/",
+        "library_name": "keras",
+        "pipeline_tag": "image-classification",
+        "tags": ["age-estimation", "face", "utkface", "calibration"],
+        "model-index": [{"name": Path(results["checkpoint"]).stem, "results": [measured]}],
+    }
+    return yaml.safe_dump(content, sort_keys=False)
 
 
 def blocks(results: dict) -> dict[str, str]:

@@ -8,6 +8,7 @@ import model_card
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 import ageclf
 from ageclf.display.tables import with_interval
@@ -64,12 +65,23 @@ def rows(block: str) -> list[list[str]]:
 
 
 def prose(card: str) -> str:
-    return model_card.BLOCK.sub("", card)
+    return model_card.BLOCK.sub("", model_card.FRONT.sub("", card))
 
 
 def test_the_numbers_of_the_card_are_those_of_the_recorded_run():
     recorded = json.loads(model_card.RESULTS.read_text(encoding="utf-8"))
     assert model_card.fill(CARD, recorded) == CARD, "make model-card writes them"
+
+
+def test_the_front_matter_holds_licence_and_measures_of_the_recorded_run():
+    recorded = json.loads(model_card.RESULTS.read_text(encoding="utf-8"))
+    front = yaml.safe_load(model_card.FRONT.match(CARD)[0].strip("-\n"))
+    assert (front["license"], front["license_name"]) == ("other", "non-commercial-research-only")
+    ((model,),) = ([one["results"] for one in front["model-index"]],)
+    assert model[0]["metrics"][0]["value"] == round(recorded["measures"]["accuracy"]["value"], 4)
+    assert f"{front['model-index'][0]['name']}.keras" == recorded["checkpoint"]
+    with pytest.raises(ValueError, match="front matter"):
+        model_card.fill(model_card.FRONT.sub("", CARD), recorded)
 
 
 def test_numbers_stand_in_blocks_only():
