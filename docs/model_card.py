@@ -45,14 +45,9 @@ def fill(card: str, results: dict) -> str:
 
 def front_matter(results: dict) -> str:
     """Return the metadata of a model on the Hugging Face Hub, in YAML: licence, library, tags, and the measures."""
-    accuracy, f1, recall = (
-        results["measures"][name]["value"] for name in ("accuracy", "macro_f1", "balanced_accuracy")
-    )
-    metrics = [
-        {"type": "accuracy", "value": round(accuracy, 4)},
-        {"type": "f1", "name": "macro F1", "value": round(f1, 4)},
-        {"type": "recall", "name": "balanced accuracy", "value": round(recall, 4)},
-    ]
+    kinds = {"accuracy": "accuracy", "macro_f1": "f1", "balanced_accuracy": "recall"}  # as the Hub calls them
+    values = {name: round(results["measures"][name]["value"], 4) for name in kinds}
+    metrics = [{"type": kind, "name": name.replace("_", " "), "value": values[name]} for name, kind in kinds.items()]
     dataset = {"type": "utkface", "name": "UTKFace, age_gender.csv", "split": results["part"]}
     measured = {"task": {"type": "image-classification"}, "dataset": dataset, "metrics": metrics}
     content = {

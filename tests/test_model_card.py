@@ -77,9 +77,10 @@ def test_the_front_matter_holds_licence_and_measures_of_the_recorded_run():
     recorded = json.loads(model_card.RESULTS.read_text(encoding="utf-8"))
     front = yaml.safe_load(model_card.FRONT.match(CARD)[0].strip("-\n"))
     assert (front["license"], front["license_name"]) == ("other", "non-commercial-research-only")
-    ((model,),) = ([one["results"] for one in front["model-index"]],)
-    assert model[0]["metrics"][0]["value"] == round(recorded["measures"]["accuracy"]["value"], 4)
-    assert f"{front['model-index'][0]['name']}.keras" == recorded["checkpoint"]
+    (model,) = front["model-index"]
+    assert f"{model['name']}.keras" == recorded["checkpoint"]
+    accuracy, *_ = model["results"][0]["metrics"]
+    assert accuracy["value"] == round(recorded["measures"]["accuracy"]["value"], 4)
     with pytest.raises(ValueError, match="front matter"):
         model_card.fill(model_card.FRONT.sub("", CARD), recorded)
 
