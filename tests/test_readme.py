@@ -58,7 +58,11 @@ def test_the_five_bins_stand_beside_their_own_baseline():
 
 def test_the_plain_recipe_and_the_seeds_stand_beside_the_recommended_one():
     assert f"`utkface-cpu`, reaches {with_interval(PLAIN['measures']['accuracy'])}" in TEXT
-    assert {key: PLAIN[key] for key in ("data", "part", "n")} == {key: METRICS[key] for key in ("data", "part", "n")}
+    small = recorded("small")
+    assert f"`small`, is right for {with_interval(small['measures']['accuracy'])} of the same test faces" in TEXT
+    for one in (PLAIN, small):
+        same = [(results["data"]["sha256"], results["part"], results["n"]) for results in (one, METRICS)]
+        assert same[0] == same[1]
     compared = recorded("small-seeds", "comparison")
     assert (compared["part"], compared["data"]["sha256"]) == ("val", METRICS["data"]["sha256"])
     (spread,) = settings_frame(compared).iloc[:, 0]
@@ -131,8 +135,8 @@ def test_the_trials_of_distillation_are_the_recorded_ones():
     for name, text in list(labels.items())[:4]:
         assert [cell.strip("*") for cell in row(name)] == [text, taught.get(name, "–")]
     assert row("the teachers' residual network, 30 epochs, all training faces")[0] == list(labels.values())[4]
-    each = [f"{mean(one['each']):.1%}".replace("%", "") for one in trials["teachers"]]
-    assert f"{each[0]} % (mean of the first four; {each[1]}and {each[2]}% of the others)" in TEXT
+    each = [f"{100 * mean(one['each']):.1f}" for one in trials["teachers"]]
+    assert f"{each[0]} % (mean of the first four; {each[1]} and {each[2]} of the others)" in TEXT
     assert f"thirteen {trials['mean_of_all_teachers']['accuracy']:.1%}".replace("%", " %") in TEXT
 
 
