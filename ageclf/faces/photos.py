@@ -38,7 +38,7 @@ UTKFACE_SIDE = 200  # pixels of its crops, before they become 48
 LANDMARKS = np.array([-42.7 - 43.0j, 37.9 - 42.5j, -1.2 + 3.0j, -36.5 + 38.8j, 32.6 + 38.1j])
 TILTED = 20  # degrees from which points are looked for again in the upright crop; less, and that is as often worse
 SURE = 0.995  # confidence of the detector; none of what it takes for faces in photos on their side or head reaches it
-# What costs the network of the run `small` five points of accuracy on 1,500 validation faces made smaller (to 36 pixels;
+# What costs the network of `small` five points of accuracy on 1,500 validation faces made smaller (to 36 pixels;
 # to 24, ten), blurred (by a standard deviation of 0.8 of their 48 pixels; by 1.0, nine) or darker (to a third; to a
 # quarter, eight). Of UTKFace's own faces, 0.5 % are as blurred, and fewer than 0.1 % as dark.
 SMALL, BLURRED, DARK = 36, 0.31, 42  # see `crop_face`
