@@ -31,10 +31,11 @@ Axes = dict[str, dict[str, Sections]]  # by the name of an axis and a label on i
 def read_run(name: str, sweep: bool = False) -> dict[str, Any]:
     """Return what run.json holds of the run file `runs/<name>.yaml`, which has a `grid:` if it is a sweep.
 
-    `about` is its first comment. `notebooks` are those to execute, `parameters` what each gets that is executed in the
-    run's own folder. Of a sweep that is the comparison alone: the others are executed for each of the `configurations`,
-    by name, with their `levels` (label by axis) and `parameters`; `axes` are the labels on each axis of the grid. An
-    axis is `<section>.<parameter>: [value, …]`, or a name with, for each label, sections as in a run file.
+    `about` is its first comment, in a line: what the run is, and how long it took somewhere. `notebooks` are those to
+    execute, `parameters` what each gets that is executed in the run's own folder. Of a sweep that is the comparison
+    alone: the others are executed for each of the `configurations`, by name, with their `levels` (label by axis) and
+    `parameters`; `axes` are the labels on each axis of the grid. An axis is `<section>.<parameter>: [value, …]`, or a
+    name with, for each label, sections as in a run file.
 
     Raises FileNotFoundError for an unknown run and an empty name; ValueError, naming file and key, for a parameter that
     no notebook has, for a value of another type or out of range, for a run where a sweep is wanted or the other way
@@ -56,19 +57,14 @@ def read_run(name: str, sweep: bool = False) -> dict[str, Any]:
     parameters = resolve_parameters(sections, {COMPARISON: defaults[COMPARISON]} if sweep else reported, name)
     executed = {notebook: reported[notebook] for notebook in reported if notebook in (TRAINING, *notebooks)}
     axes = _read_axes(file, listed["grid"], executed) if sweep else {}
+    lines = (CHECKOUT / file).read_text(encoding="utf-8").splitlines()
     return {
-        "about": about(name),
+        "about": " ".join(line[1:].strip() for line in itertools.takewhile(lambda line: line[:1] == "#", lines)),
         "notebooks": notebooks,
         "parameters": parameters,
         "axes": {axis: list(levels) for axis, levels in axes.items()},
         "configurations": _configurations(name, sections, axes, executed) if sweep else {},
     }
-
-
-def about(name: str) -> str:
-    """Return the first comment of a run file, which says what the run is and how long it took somewhere, in a line."""
-    text = (CHECKOUT / "runs" / f"{name}.yaml").read_text(encoding="utf-8")
-    return " ".join(line[1:].strip() for line in itertools.takewhile(lambda line: line[:1] == "#", text.splitlines()))
 
 
 def _load(name: str) -> dict[str, Any]:
@@ -205,16 +201,13 @@ def _configurations(run: str, sections: Sections, axes: Axes, executed: Sections
         levels = dict(zip(axes, labels, strict=True))
         name = "_".join(f"{axis}-{label}" for axis, label in levels.items())
         check_name(f"{where}: the configuration", name)
-        if name in configurations:
-            raise ValueError(f"{where}: two configurations have the name {name!r}; change a label")
         parts = [sections, *(axes[axis][label] for axis, label in levels.items())]
         merged = {key: {k: v for part in parts for k, v in part.get(key, {}).items()} for part in parts for key in part}
         # A grid over `common.seed` moves nothing in a notebook whose own section holds a seed.
         same = seen.setdefault(json.dumps(resolve_parameters(merged, executed, run)), name)
-        if same != name:
-            raise ValueError(f"{where}: {same!r} and {name!r} have the same parameters; take one out")
-        parameters = resolve_parameters(merged, executed, f"{run}/{name}")
-        for notebook in (notebook for notebook in parameters if "checkpoint" in executed[notebook]):
-            parameters[notebook].setdefault("checkpoint", f"reports/{run}/{name}/network{ageclf.NETWORK}")
+        if same != name or name in configurations:
+            raise ValueError(f"{where}: {same!r} and {name!r} have the same name or parameters; take one out")
+        own = {"checkpoint": f"reports/{run}/{name}/network{ageclf.NETWORK}", **merged.get("common", {})}
+        parameters = resolve_parameters(merged | {"common": own}, executed, f"{run}/{name}")
         configurations[name] = {"levels": levels, "parameters": parameters}
     return configurations

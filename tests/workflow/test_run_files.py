@@ -299,8 +299,8 @@ def test_a_label_may_be_called_like_a_parameter(checkout):
         ({"grid": {"04_training.epochs": [1, -2]}}, r"epochs must be from 0 to 10000, got -2"),
         ({"grid": {"04_training.epochs": [1, 1]}}, r"grid, 04_training.epochs: .* have the same name"),
         ({"grid": {"common.seed": [1], "04_training.seed": [2]}}, r"grid, 04_training.seed: .* the same name"),
-        ({"grid": COLLIDING}, r"two configurations have the name 'a-x_b-y_b-z'"),
-        ({"grid": {"a": {"x": {}, "y": {}}}}, r"grid: 'a-x' and 'a-y' have the same parameters"),
+        ({"grid": COLLIDING}, r"grid: 'a-x_b-y_b-z' and 'a-x_b-y_b-z' have the same name"),
+        ({"grid": {"a": {"x": {}, "y": {}}}}, r"grid: 'a-x' and 'a-y' have the same name or parameters"),
         ({"grid": {"a": {"x": ["epochs"]}}}, r"grid, a, x: sections must be of type dict, got \['epochs'\]"),
         ({"grid": {"a": {"x": {"grid": {}}}}}, r"grid, a: 'grid' is not known here"),
         ({"grid": {"common.split_seed": [0, 1]}}, r"split_seed must be the same in all configurations"),
@@ -318,7 +318,7 @@ def test_a_grid_that_makes_no_sense_is_refused_with_file_and_key(checkout, secti
 def test_a_seed_in_a_section_of_its_own_makes_no_configurations(checkout):
     sections = {"04_training": {"seed": 5}, "05_evaluation": {"seed": 5}}
     write_run(checkout, "mine", sections | {"grid": {"common.seed": [1, 2]}})
-    with pytest.raises(ValueError, match="'seed-1' and 'seed-2' have the same parameters"):
+    with pytest.raises(ValueError, match="'seed-1' and 'seed-2' have the same name or parameters"):
         read_sweep("mine")
 
 
