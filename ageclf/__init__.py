@@ -68,7 +68,7 @@ def atomic_write(path: str | Path, write: Callable[[Path], object]) -> None:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{os.getpid()}-{path.name}")
+    partial = path.with_name(f".{os.getpid()}~{path.name}")  # ~ is in no run's name: see `remove_partial`
     try:
         write(partial)
         _to_disk(partial)
@@ -115,10 +115,8 @@ def read_json(path: str | Path) -> dict | None:
 
 def remove_partial(path: str | Path) -> None:
     """Remove what killed processes had half written for `path`."""
-    path = Path(path)
-    for partial in path.parent.glob(".*"):
-        if re.fullmatch(rf"\.\d+-{re.escape(path.name)}", partial.name):
-            partial.unlink(missing_ok=True)
+    for partial in Path(path).parent.glob(f".*~{Path(path).name}"):
+        partial.unlink(missing_ok=True)
 
 
 def _to_disk(path: Path) -> None:

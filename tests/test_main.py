@@ -195,8 +195,8 @@ def test_make_hands_names_and_paths_on_as_typed(tmp_path, text):
 def test_clean_training_removes_what_a_run_trained_and_nothing_else(command, tmp_path):
     folder = tmp_path / "checkpoint"
     folder.mkdir()
-    mine = ["a.b.keras", "a.b.json", "a.b.training.npz", ".1-a.b.keras"]
-    others = ["a.keras", "a.b.c.keras", "ckpt-700.keras", "README.md", ".1-c.a.b.keras"]
+    mine = ["a.b.keras", "a.b.json", "a.b.training.npz", ".1~a.b.keras"]
+    others = ["a.keras", "a.b.c.keras", "ckpt-700.keras", "README.md", ".1~c.a.b.keras", ".1~c-a.b.keras"]
     for name in mine + others:
         (folder / name).touch()
     assert command("clean-training", "--run", "a.b") == (0, "")
@@ -233,7 +233,7 @@ def test_clean_training_leaves_a_run_alone_that_is_going_on(command, tmp_path):
 
 def test_export_of_an_unknown_run_names_the_known_ones(command, tmp_path):
     (tmp_path / "checkpoint").mkdir()
-    for name in ("b.keras", "ckpt-1.h5", "b.json", ".1-c.keras"):
+    for name in ("b.keras", "ckpt-1.h5", "b.json", ".1~c.keras"):
         (tmp_path / "checkpoint" / name).touch()
     expected = "error: no checkpoint of a run 'c'; make export RUN=name takes b, ckpt-1\n"
     assert command("export", "--run", "c") == (2, expected)

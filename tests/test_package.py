@@ -174,7 +174,7 @@ def test_files_are_named_by_paths_or_by_texts(tmp_path):
     ageclf.write_text(path, "a")
     assert ageclf.sha256(path) == "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb"
     ageclf.atomic_write(path, lambda partial: partial.write_text("b"))
-    (tmp_path / "folder" / ".1-some.json").touch()
+    (tmp_path / "folder" / ".1~some.json").touch()
     ageclf.remove_partial(path)
     assert list((tmp_path / "folder").iterdir()) == [tmp_path / "folder" / "some.json"]
 

@@ -259,10 +259,10 @@ def test_after_its_end_a_training_starts_anew(stopped):
 
 
 def test_files_that_another_run_is_writing_are_not_removed(stopped):
-    for name in (".1-tiny.keras", ".1-my-tiny.keras"):
+    for name in (".1~tiny.keras", ".1~my-tiny.keras"):
         (stopped / name).touch()
     progress_of(stopped)
-    assert [path.name for path in stopped.glob(".*")] == [".1-my-tiny.keras"]
+    assert [path.name for path in stopped.glob(".*")] == [".1~my-tiny.keras"]
 
 
 def test_a_cell_that_was_interrupted_and_is_run_again_resumes(tmp_path):
