@@ -31,10 +31,10 @@ def read_results(run: str) -> tuple["pd.DataFrame", dict]:
     import pandas as pd
 
     folder = ageclf.resolve(f"reports/{run}")
-    for file in (folder / "predictions.parquet", folder / "metrics.json"):
-        if not file.is_file():
-            raise FileNotFoundError(f"{file}: no such file; run 05_evaluation, or make report RUN={run} first")
-    return pd.read_parquet(folder / "predictions.parquet"), ageclf.read_json(folder / "metrics.json")
+    metrics = ageclf.read_json(folder / "metrics.json")  # written last
+    if metrics is None:
+        raise FileNotFoundError(f"{folder} has no metrics.json; run 05_evaluation, or make report RUN={run} first")
+    return pd.read_parquet(folder / "predictions.parquet"), metrics
 
 
 def failures(folder: Path) -> list[dict[str, str]]:
@@ -89,8 +89,7 @@ def remove_run_outputs(folder: Path) -> None:
     """
     for configuration in sorted(path.parent for path in folder.glob("*/run.json")):
         remove_run_outputs(configuration)
-    for notebook in (ageclf.CHECKOUT / "notebooks").glob("*.ipynb"):
-        name = notebook.stem
+    for name in (notebook.stem for notebook in (ageclf.CHECKOUT / "notebooks").glob("*.ipynb")):
         for path in [folder / f"{name}.ipynb", folder / f"{name}.html", *folder.glob(f"failed/{name}.*")]:
             path.unlink(missing_ok=True)
     for name in RUN_FOLDERS:
