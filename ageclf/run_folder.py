@@ -4,12 +4,8 @@ import contextlib
 import re
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import ageclf
-
-if TYPE_CHECKING:  # as nbformat below, pandas takes too long to import for a command that refuses a mistyped run
-    import pandas as pd
 
 # What runs write beside the notebooks and their pages. Listed, since a person's own files in the folder must stay.
 RUN_FILES = ("comparison.json", "index.html", "metrics.json", "photos.csv", "predictions.parquet", "snakemake.log")
@@ -17,18 +13,19 @@ RUN_FILES += ("suspects.csv", "training.csv", f"network{ageclf.NETWORK}", f"netw
 RUN_FOLDERS = (".snakemake", "tensorboard")
 
 
-def write_results(folder: str | Path, predictions: "pd.DataFrame", metrics: dict) -> None:
-    """Write `predictions.parquet` and `metrics.json` into a run's folder, each by `ageclf.atomic_write`."""
+def write_results(folder: str | Path, predictions, metrics: dict) -> None:
+    """Write a DataFrame to `predictions.parquet` and measures to `metrics.json` in a run's folder, each by
+    `ageclf.atomic_write`."""
     ageclf.atomic_write(f"{folder}/predictions.parquet", lambda partial: predictions.to_parquet(partial, index=False))
     ageclf.write_json(f"{folder}/metrics.json", metrics)
 
 
-def read_results(run: str) -> tuple["pd.DataFrame", dict]:
-    """Read the predictions table and the measures that `05_evaluation` wrote for a run.
+def read_results(run: str) -> tuple:
+    """Read the predictions table, a DataFrame, and the measures, a dictionary, that `05_evaluation` wrote for a run.
 
     Raises FileNotFoundError when there are none, ValueError for damaged ones.
     """
-    import pandas as pd
+    import pandas as pd  # as nbformat below, too slow for a command that refuses a mistyped run
 
     folder = ageclf.resolve(f"reports/{run}")
     metrics = ageclf.read_json(folder / "metrics.json")  # written last

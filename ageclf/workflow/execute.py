@@ -88,8 +88,7 @@ def prepare(name: str | None, data: str | None, sweep: bool) -> tuple[dict[str, 
     given = {key: value for values in every for key, value in values.items()}
     source = reading.find_source(data or given["data"])
     if source == "sample" and given["data"] != "sample":
-        remedy = "put age_gender.csv into data/ or give DATA=path (RUN=sample needs none)"
-        raise FileNotFoundError(f"run {name!r} needs a data set: {remedy}")
+        raise FileNotFoundError(f"run {name!r} needs a data set: put age_gender.csv in data/, or give DATA=path")
     for values in (*every, given):
         values.update({"data": str(source)} if "data" in values else {})
     return {"run": name, **run, "threads": max(1, CORES // max(1, len(run["configurations"])))}, given
