@@ -13,8 +13,7 @@ import platformdirs
 import ageclf
 from ageclf.faces.csv_table import SIZE, read_csv
 from ageclf.faces.images import NEAR_BLACK
-from ageclf.faces.utkface import ENDINGS as PICTURES
-from ageclf.faces.utkface import files_in, folder_sha256, read_folder
+from ageclf.faces.utkface import PICTURES, files_in, folder_sha256, read_folder
 
 TABLES = (".csv", ".tsv", ".parquet", ".zip", ".gz", ".bz2", ".xz", ".tar", ".tgz")  # endings of what is looked for
 CACHE_VERSION = 4  # part of a cached file's name: raise it when the same file would give other faces
@@ -22,7 +21,6 @@ SAMPLE = Path(__file__).with_name("sample.csv.bz2")  # 600 faces that benchmarks
 LABELS = {"age": "int16", "ethnicity": "Int8", "gender": "Int8", "img_name": "string"}
 DTYPES = {"row": "int64", **LABELS}
 BAD_DTYPES = {"row": "int64", "column": "string", "reason": "string"}
-COLUMNS = [*DTYPES, "image", "column", "reason"]  # of all rows, good and bad
 
 
 class Faces(NamedTuple):
@@ -105,7 +103,7 @@ def _read(path: Path, cache: bool) -> tuple[np.ndarray, pd.DataFrame, pd.DataFra
         (row, *what, image.tobytes(), None, None) if image is not None else (row, *[None] * 5, *what)
         for row, what, image in (read_folder if path.is_dir() else read_csv)(path, digest)
     ]
-    rows, sha256 = pd.DataFrame(every, columns=COLUMNS), digest.hexdigest()
+    rows, sha256 = pd.DataFrame(every, columns=[*DTYPES, "image", "column", "reason"]), digest.hexdigest()
     with contextlib.suppress(OSError):  # no place to write is no reason to fail
         if cache:  # under the hash of what was read: the file may have changed since it was looked for
             stored = folder / f"{sha256}-{CACHE_VERSION}.parquet"

@@ -15,7 +15,7 @@ from PIL import Image
 import ageclf
 from ageclf.faces.csv_table import SIZE
 
-ENDINGS = (".jpg", ".jpeg", ".png")
+PICTURES = (".jpg", ".jpeg", ".png")
 NAME = re.compile(r"(1[01][0-9]|120|[0-9]{1,2})_([01])_([0-4])_([^\ud800-\udfff]+)")  # the rest: any valid Unicode
 
 
@@ -28,14 +28,16 @@ def read_folder(folder: str | Path, digest: "hashlib._Hash") -> Iterator[tuple[i
     them. The order is that of names, numbers start from 0. `digest` is updated with what is read: see `folder_sha256`.
     Raises ValueError when no picture has such a name.
     """
-    names = {path: NAME.fullmatch(path.name) for path in files_in(folder, ENDINGS)}
+    names = {path: NAME.fullmatch(path.name) for path in files_in(folder, PICTURES)}
     if not any(names.values()):
         what = f"none of the {len(names):,} pictures in this folder is named like 26_1_2_20170116184134921.jpg"
         raise ValueError(f"{folder}: {what} (age_gender_race_date); name the folder that holds the pictures themselves")
     for row, (path, name) in enumerate(names.items()):
         content = path.read_bytes()
         digest.update(_entry(hashlib.sha256(content).hexdigest(), path))
-        picture = _decoded(content)
+        picture = None
+        with contextlib.suppress(cv2.error):  # an empty file, or a picture of more than a thousand million pixels
+            picture = cv2.imdecode(np.frombuffer(mended(content), dtype=np.uint8), cv2.IMREAD_COLOR)
         if not name:
             expected = "age_gender_race_date, ages 0–120, gender 0–1, race 0–4"
             yield row, ("img_name", f"found {path.name!r}, expected {expected}"), None
@@ -55,7 +57,7 @@ def shrink(picture: np.ndarray) -> np.ndarray:
 
 def folder_sha256(folder: str | Path) -> str:
     """Return the SHA-256 of the names and contents of a folder's pictures, 64 hexadecimal digits."""
-    parts = (_entry(ageclf.sha256(path), path) for path in files_in(folder, ENDINGS))
+    parts = (_entry(ageclf.sha256(path), path) for path in files_in(folder, PICTURES))
     return hashlib.sha256(b"".join(parts)).hexdigest()
 
 
@@ -70,14 +72,6 @@ def files_in(folder: str | Path, endings: tuple[str, ...]) -> list[Path]:
         if found := sorted(paths):
             return found
     return []
-
-
-def _decoded(content: bytes) -> np.ndarray | None:
-    """The colours of a picture, uint8 (height, width, 3), as it is seen upright; None when it is damaged."""
-    try:
-        return cv2.imdecode(np.frombuffer(mended(content), dtype=np.uint8), cv2.IMREAD_COLOR)
-    except cv2.error:  # an empty file, or a picture of more than a thousand million pixels
-        return None
 
 
 def mended(content: bytes) -> bytes:
