@@ -27,11 +27,10 @@ def age_to_group(ages: np.ndarray, edges: Sequence[int] = REFERENCE_EDGES) -> np
 
 def group_statistics(ages: np.ndarray, edges: Sequence[int] = REFERENCE_EDGES) -> tuple[list[int], list[float]]:
     """Count the ages (n,) in each group, and take their mean: for an empty group the middle of its bounds."""
-    groups, bounds = age_to_group(ages, edges), [0, *edges, edges[-1]]
-    counts = np.bincount(groups, minlength=len(edges) + 1)
-    sums = np.bincount(groups, weights=np.asarray(ages, dtype=float), minlength=len(edges) + 1)
-    middles = [(first + following) / 2 for first, following in pairwise(bounds)]
-    return counts.tolist(), np.where(counts > 0, sums / np.maximum(counts, 1), middles).tolist()
+    groups, middles = age_to_group(ages, edges), np.convolve([0, *edges, edges[-1]], [0.5, 0.5], mode="valid")
+    counts = np.bincount(groups, minlength=len(middles))
+    sums = np.bincount(groups, weights=np.asarray(ages, dtype=float), minlength=len(middles))
+    return counts.tolist(), np.divide(sums, counts, out=middles, where=counts > 0).tolist()
 
 
 def _check_edges(edges: Sequence[int]) -> None:
