@@ -99,10 +99,6 @@ def predictions_of_photos(table: pd.DataFrame, probabilities: np.ndarray, metada
     """
     scaled, threshold = scale(probabilities, metadata.get("temperature") or 1.0), metadata.get("threshold")
     confidence, names = scaled.max(axis=1), np.asarray(metadata["groups"])[np.argsort(-scaled, kind="stable")]
-    return table.assign(
-        group=names[:, 0],
-        second=names[:, 1],
-        confidence=confidence,
-        above_threshold=None if threshold is None else confidence >= threshold,
-        **{f"p_{group}": column for group, column in enumerate(scaled.T)},
-    )
+    above = None if threshold is None else confidence >= threshold
+    table = table.assign(group=names[:, 0], second=names[:, 1], confidence=confidence, above_threshold=above)
+    return table.join(pd.DataFrame(scaled, index=table.index).add_prefix("p_"))

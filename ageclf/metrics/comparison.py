@@ -106,9 +106,8 @@ def _differences(results: dict, settings: dict, measure: str, n_resamples: int, 
 
 def spread(values: list[float | None]) -> dict[str, float | None]:
     """Return `mean` and `sd` of values, the deviation with n - 1; None where there are too few."""
-    numbers = pd.Series(values, dtype=float)
-    moments = {"mean": numbers.mean(), "sd": numbers.std(ddof=1)}
-    return {name: None if np.isnan(moment) else float(moment) for name, moment in moments.items()}
+    moments = pd.Series(values, dtype=float).agg({"mean": "mean", "sd": "std"}).astype(object)
+    return moments.where(moments.notna(), None).to_dict()
 
 
 def difference(runs: dict, baseline: dict) -> dict:
