@@ -40,18 +40,13 @@ def _residual(image_size: int, stride: int, widths: tuple[int, ...]) -> keras.Mo
     x = _convolution(inputs, 32, stride=stride, name="stem")
     for stage, width in enumerate(widths, start=1):
         for block in (1, 2):
-            stride = 2 if stage > 1 and block == 1 else 1
-            x = _residual_block(x, width, stride, name=f"stage{stage}_block{block}")
+            name, shortcut, stride = f"stage{stage}_block{block}", x, 2 if stage > 1 and block == 1 else 1
+            if x.shape[-1] != width or stride != 1:
+                shortcut = _convolution(x, width, size=1, stride=stride, relu=False, name=f"{name}_shortcut")
+            x = _convolution(x, width, stride=stride, name=f"{name}_conv1")
+            x = _convolution(x, width, relu=False, name=f"{name}_conv2")
+            x = layers.ReLU(name=f"{name}_relu")(layers.Add(name=f"{name}_add")([shortcut, x]))
     return keras.Model(inputs, x, name="backbone")
-
-
-def _residual_block(x, width: int, stride: int, name: str):
-    shortcut = x
-    if x.shape[-1] != width or stride != 1:
-        shortcut = _convolution(x, width, size=1, stride=stride, relu=False, name=f"{name}_shortcut")
-    x = _convolution(x, width, stride=stride, name=f"{name}_conv1")
-    x = _convolution(x, width, relu=False, name=f"{name}_conv2")
-    return layers.ReLU(name=f"{name}_relu")(layers.Add(name=f"{name}_add")([shortcut, x]))
 
 
 def _efficientnet_lite0(image_size: int) -> keras.Model:
