@@ -2,7 +2,6 @@
 
 import json
 import reprlib
-from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +35,7 @@ class Progress(keras.callbacks.Callback):
         self.checkpoint, self.log, self.provenance = checkpoint, log, provenance
         self.inference_model, self.state = inference_model, checkpoint.with_suffix(ageclf.STATE)
         self._start_over = f"make clean-training RUN={provenance['run']} starts over"
+        self._in_state = self.state, "the training that was stopped cannot be read", self._start_over
         self.settings = _flat(provenance | {"source": {path.name: ageclf.sha256(path) for path in SOURCES}})
         for path in (checkpoint, checkpoint.with_suffix(ageclf.PROVENANCE), self.state):
             ageclf.remove_partial(path)
@@ -47,7 +47,7 @@ class Progress(keras.callbacks.Callback):
         if not (self.state.exists() and self.checkpoint.exists()):
             self.log.unlink(missing_ok=True)
             return
-        with self._stored(), np.load(self.state, allow_pickle=False) as stored:
+        with refusing(*self._in_state), np.load(self.state, allow_pickle=False) as stored:
             recorded = json.loads(str(stored["metadata"]))
             started, history = dict(recorded["settings"]), recorded["history"]
             epochs_since_best(history)
@@ -58,10 +58,6 @@ class Progress(keras.callbacks.Callback):
                 raise self._refused(f"{changed}; change that back to resume it")
         self.history = history
 
-    def _stored(self) -> AbstractContextManager:
-        """Turn whatever a damaged state causes into a ValueError that says what to do."""
-        return refusing(self.state, "the training that was stopped cannot be read", self._start_over)
-
     def _refused(self, reason: str) -> ValueError:
         return ValueError(f"{self.state}: the training that was stopped {reason}; {self._start_over}")
 
@@ -71,7 +67,7 @@ class Progress(keras.callbacks.Callback):
         Raises ValueError, and may have assigned some, when the state holds other variables.
         """
         # By order: the names of random generators count up with whatever else a process has built.
-        with self._stored(), np.load(self.state, allow_pickle=False) as stored:
+        with refusing(*self._in_state), np.load(self.state, allow_pickle=False) as stored:
             arrays = [stored[f"{kind} {i}"] for i in range(len(variables))]
         for variable, array in zip(variables, arrays, strict=True):
             if array.shape == tuple(variable.shape):
