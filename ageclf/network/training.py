@@ -67,24 +67,19 @@ def show_progress(bar: tqdm) -> keras.callbacks.Callback:
     return keras.callbacks.LambdaCallback(on_epoch_end=show, on_train_batch_end=lambda batch, logs: bar.update())
 
 
-class EvaluateEMA(keras.callbacks.Callback):
-    """Validates and saves a network with the exponential moving average (EMA) of its weights.
+def evaluate_ema(model: keras.Model, images: np.ndarray) -> keras.callbacks.Callback:
+    """Return a callback that validates and saves a network with the exponential moving average (EMA) of its weights.
 
     For validation the averages are swapped with the weights, and `recompute_batch_norm` runs on `images`, uint8
     (n, 48, 48). A state that `Progress` saves after it holds both swapped. This callback must come last, after those
     that save. (Keras' SwapEMAWeights swaps back before a state can be saved.)
     """
 
-    def __init__(self, images: np.ndarray):
-        super().__init__()
-        self.images = images
+    def begin(logs: dict) -> None:
+        swap_averages(model)
+        recompute_batch_norm(model, images)
 
-    def on_test_begin(self, logs: dict | None = None) -> None:
-        swap_averages(self.model)
-        recompute_batch_norm(self.model, self.images)
-
-    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        swap_averages(self.model)
+    return keras.callbacks.LambdaCallback(on_test_begin=begin, on_epoch_end=lambda epoch, logs: swap_averages(model))
 
 
 def swap_averages(model: keras.Model) -> None:
@@ -199,7 +194,7 @@ def fit(
         callbacks = [progress, keras.callbacks.LambdaCallback(on_epoch_end=stop_in_time)]
         if phase == "all layers" and (ema_momentum or batch_norm_faces):
             order = np.random.default_rng(seed).permutation(len(train[0]))  # files may be in order of age
-            callbacks.append(EvaluateEMA(train[0][order[:batch_norm_faces]]))
+            callbacks.append(evaluate_ema(model, train[0][order[:batch_norm_faces]]))
         if keras.backend.backend() == "tensorflow":
             callbacks.append(keras.callbacks.TensorBoard(tensorboard, write_graph=False))
         # Once a second: an executed notebook keeps every state of the bar, and training may take hours.

@@ -79,8 +79,8 @@ def test_the_head_is_trained_first_while_the_backbone_does_not_change(tmp_path):
 
 def test_batch_norm_statistics_are_recomputed_on_faces_from_the_whole_file(tmp_path, monkeypatch):
     """UTKFace's CSV is in order of age: the first faces would be infants alone."""
-    used, made = [], training.EvaluateEMA
-    monkeypatch.setattr(training, "EvaluateEMA", lambda images: (used.append(images), made(images))[1])
+    used, made = [], training.evaluate_ema
+    monkeypatch.setattr(training, "evaluate_ema", lambda model, images: (used.append(images), made(model, images))[1])
     train(tmp_path, head_epochs=0, epochs=1, batch_norm_faces=12)
     (images,) = used
     positions = [int(np.flatnonzero((FACES[0][0] == image).all(axis=(1, 2)))[0]) for image in images]
@@ -111,7 +111,7 @@ def test_the_average_is_validated_and_training_continues_from_the_weights():
     model.compile(keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.5), "mse")
     recorder, x = Recorder(), np.ones((4, 1))
     part = {"validation_data": (x, 3 * x), "validation_batch_size": 4}
-    callbacks = [recorder, training.EvaluateEMA(NO_IMAGES)]
+    callbacks = [recorder, training.evaluate_ema(model, NO_IMAGES)]
     model.fit(x, 3 * x, batch_size=1, epochs=2, shuffle=False, callbacks=callbacks, verbose=0, **part)
     average, averages = recorder.steps[0], []
     for weight in recorder.steps:
