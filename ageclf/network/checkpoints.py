@@ -20,7 +20,7 @@ from ageclf.faces.groups import REFERENCE_EDGES, group_names
 from ageclf.network import old_hdf5
 from ageclf.network.backend import keras
 from ageclf.network.hdf5 import MOST_TEXT, assign, find_arrays, is_hdf5, refusing
-from ageclf.network.model import build_network, flip_averaged
+from ageclf.network.model import build_network, mean_of_mirrored, with_mirror_images
 
 IN_KERAS = [(name, zipfile.ZIP_STORED) for name in ("config.json", "metadata.json", "model.weights.h5")]
 SCHEMA = Draft4Validator(json.loads(Path(__file__).with_name("provenance.schema.json").read_text(encoding="utf-8")))
@@ -116,8 +116,7 @@ def _build(metadata: dict) -> keras.Model:
     own = metadata.get("include_preprocessing") is not False
     if not metadata.get("flip_average"):
         return build_network(*network, include_preprocessing=own)
-    replaced = keras.layers.Identity(name="augmentation")  # by mirror images
-    return flip_averaged(build_network(*network, augment=replaced, include_preprocessing=own))
+    return mean_of_mirrored(build_network(*network, augment=with_mirror_images, include_preprocessing=own))
 
 
 def _assign(model: keras.Model, content: bytes) -> None:
@@ -184,8 +183,9 @@ def export_saved_model(checkpoint: Path, folder: Path) -> None:
     archive = keras.export.ExportArchive()
     archive.track(model)
     # Not `model.export`: that calls the network as if in training.
-    inputs = keras.InputSpec("float32", (None, SIZE, SIZE, 1))
-    archive.add_endpoint("serve", lambda x: model(x, training=False), [inputs])
+    archive.add_endpoint(
+        "serve", lambda x: model(x, training=False), [keras.InputSpec("float32", (None, SIZE, SIZE, 1))]
+    )
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as partial:
         new = Path(partial, "new")
         archive.write_out(new, verbose=False)

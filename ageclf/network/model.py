@@ -103,16 +103,9 @@ def build_network(
     return keras.Model(inputs, outputs, name=f"age_groups_{backbone}")
 
 
-def without_augmentation(network: keras.Model, instead: Callable = lambda x: x) -> keras.Model:
-    """Return a network of the same layers, which share their weights, that leaves out the layer `augmentation`.
-
-    A function of a batch that is given `instead` takes its place.
-    """
-
-    def call(layer, x, **options):
-        return instead(x) if layer.name == "augmentation" else layer(x, **options)
-
-    return keras.models.clone_model(network, clone_function=lambda layer: layer, call_function=call)
+def without_augmentation(network: keras.Model) -> keras.Model:
+    """Return a network of the same layers, which share their weights, that leaves out the layer `augmentation`."""
+    return _instead_of_augmentation(network, lambda x: x)
 
 
 def flip_averaged(network: keras.Model) -> keras.Model:
@@ -122,9 +115,25 @@ def flip_averaged(network: keras.Model) -> keras.Model:
     ValueError for a network that has no layer `augmentation`, in whose place mirror images are added.
     """
     network.get_layer("augmentation")
-    both = without_augmentation(network, lambda x: keras.ops.concatenate([x, keras.ops.flip(x, axis=2)]))
-    pairs = keras.ops.reshape(both.output, (2, -1, both.output.shape[-1]))
-    return keras.Model(both.input, keras.ops.mean(pairs, axis=0), name=network.name)
+    return mean_of_mirrored(_instead_of_augmentation(network, with_mirror_images))
+
+
+def with_mirror_images(x):
+    """Append to a batch of pictures (n, height, width, channels) their mirror images."""
+    return keras.ops.concatenate([x, keras.ops.flip(x, axis=2)])
+
+
+def mean_of_mirrored(network: keras.Model) -> keras.Model:
+    """Return a network that predicts the mean over face and mirror image, from one built `with_mirror_images`."""
+    pairs = keras.ops.reshape(network.output, (2, -1, network.output.shape[-1]))
+    return keras.Model(network.input, keras.ops.mean(pairs, axis=0), name=network.name)
+
+
+def _instead_of_augmentation(network: keras.Model, change: Callable) -> keras.Model:
+    def call(layer, x, **options):
+        return change(x) if layer.name == "augmentation" else layer(x, **options)
+
+    return keras.models.clone_model(network, clone_function=lambda layer: layer, call_function=call)
 
 
 def with_auxiliary_outputs(network: keras.Model) -> keras.Model:
@@ -133,19 +142,23 @@ def with_auxiliary_outputs(network: keras.Model) -> keras.Model:
 
     The layers that all outputs share learn more from each face that way (Caruana, "Multitask learning", 1997).
     """
-    outputs, features = {"probabilities": network.output}, network.get_layer("dropout").output
-    for name, width in (("ages", N_AGES), ("gender", 2)):
-        outputs[name] = layers.Dense(width, activation="softmax", dtype="float32", name=name)(features)
-    return keras.Model(network.input, outputs, name=network.name)
+    features = network.get_layer("dropout").output
+    further = {
+        name: layers.Dense(width, activation="softmax", dtype="float32", name=name)(features)
+        for name, width in (("ages", N_AGES), ("gender", 2))
+    }
+    return keras.Model(network.input, {"probabilities": network.output} | further, name=network.name)
 
 
 def losses(network: keras.Model, auxiliary: float) -> dict:
     """Return what `compile` takes: cross-entropy of each output, auxiliary ones weighted; accuracy of the groups."""
     if not isinstance(network.output, dict):
         return {"loss": "categorical_crossentropy", "metrics": ["accuracy"]}
-    loss = dict.fromkeys(network.output, "categorical_crossentropy")
-    weights = dict.fromkeys(network.output, auxiliary) | {"probabilities": 1.0}
-    return {"loss": loss, "loss_weights": weights, "metrics": {"probabilities": ["accuracy"]}}
+    return {
+        "loss": dict.fromkeys(network.output, "categorical_crossentropy"),
+        "loss_weights": dict.fromkeys(network.output, auxiliary) | {"probabilities": 1.0},
+        "metrics": {"probabilities": ["accuracy"]},
+    }
 
 
 def soft_targets(ages: np.ndarray, edges: Sequence[int], width: float = 0.0) -> np.ndarray:
