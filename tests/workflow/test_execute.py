@@ -302,7 +302,7 @@ def odd(tmp_path_factory):
     """A report in a checkout and on data whose paths mean something to shells, Snakemake and papermill, by somebody
     whose home cannot be written."""
     checkout = make_checkout(tmp_path_factory.mktemp("odd") / ODD / "check {z} out")
-    write_run(checkout, "mine", {"notebooks": ["05_evaluation"], "common": {"data": "auto"}})
+    write_run(checkout, "mine", {"notebooks": ["04_training", "05_evaluation"], "common": {"data": "auto"}})
     data = write_csv(checkout.parent / f"{ODD}.csv")
     command = [sys.executable, "-m", "ageclf", "report", "--run", "mine", "--data", data]
     nowhere = environment() | {"HOME": "/dev/null/home"}
