@@ -56,10 +56,12 @@ def test_a_page_is_one_small_file(path):
 
 def test_every_figure_is_there_with_a_caption_and_described_in_words_of_its_own(page, path):
     figures = page.evaluate(
-        """[...document.images].map(image => [image.complete && image.naturalWidth > 0,
+        """[...document.querySelectorAll('figure img')].map(image => [image.complete && image.naturalWidth > 0,
             image.alt, image.closest('figure').lastElementChild.innerText])"""
     )
     assert figures or path.name == "index.html"
+    outside = "[...document.images].filter(image => !image.closest('figure') && !(image.alt && image.naturalWidth))"
+    assert page.evaluate(f"{outside}.length") == 0, "a thumbnail that is not there, or has no alt"
     for number, (shown, alt, caption) in enumerate(figures, start=1):
         assert shown
         assert caption.startswith(f"Figure {number}. ")
