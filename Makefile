@@ -1,7 +1,7 @@
 # Everything a person does with the project. Each target sets up what is missing first.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help lab report sweep sweep-plan test test-system bench export model-card clean-reports clean-training
+.PHONY: help lab demo report sweep sweep-plan test test-system bench export model-card clean-reports clean-training
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
@@ -19,11 +19,16 @@ export RUN DATA PROFILE KEEP
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## */\1\t/p' Makefile | expand --tabs 16
 
-# No question about news at the first start, and encrypted kernels: each of the others prints a warning.
+# No question about news at the first start, and encrypted kernels: each of the others prints a warning. The last setting
+# lets the photo panel take files of more than 10 MB: without it, the connection breaks.
 lab: $(INSTALLED)  ## open JupyterLab on the README, with its links to the notebooks
 	$(PYTHON) -m jupyterlab --notebook-dir . --LabApp.default_url=/lab/tree/README.md \
 	  --LabApp.app_settings_dir profiles/jupyterlab \
+  --ServerApp.tornado_settings='{"websocket_max_message_size":536870912}' \
 	  --KernelManager.transport_encryption=auto $(if $(filter 0,$(shell id -u)),--allow-root)
+
+demo: $(INSTALLED)  ## open the photo panel of 06_prediction as a page of its own, served on this computer alone
+	$(PYTHON) -m voila profiles/voila/photos.ipynb --Voila.config_file_paths=profiles/voila
 
 report: $(INSTALLED)  ## run all notebooks and write their report: make report [RUN=name] [DATA=path]
 	@$(PYTHON) -m ageclf report $${RUN:+--run="$$RUN"} $${DATA:+--data="$$DATA"}

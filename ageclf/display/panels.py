@@ -4,9 +4,11 @@ Everything can be set from the keyboard, and nothing is plotted while a slider s
 """
 
 import io
+import tempfile
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from html import escape
+from pathlib import Path
 
 import ipywidgets as widgets
 import matplotlib.pyplot as plt
@@ -73,6 +75,39 @@ def prediction_panel(
         return plots.probability_bars(images[faces], probabilities[faces], names, true[faces], ages[faces]), caption
 
     return _panel({"mistakes": mistakes, "group": group, "page": slider}, show, following)
+
+
+def upload_panel(answer: Callable[[Path, str], str], endings: Sequence[str], note: str) -> widgets.VBox:
+    """Choose files with one of the endings; show the HTML that `answer` makes of each and of its name, one below the
+    other. What it raises is shown as well. A file is on the disk only as long as that takes.
+    """
+    upload = widgets.FileUpload(accept=",".join(endings), multiple=True, description="choose photos")
+    upload.layout.width = "max-content"
+    said, shown = widgets.HTML(paragraph(note)), widgets.HTML()
+    shown.add_class("jp-RenderedHTMLCommon")  # tables look as those of a notebook
+
+    def update(change: dict) -> None:
+        answers = []
+        for file in change["new"]:
+            said.value = paragraph(f"{len(answers) + 1} of {len(change['new'])}: {file['name']} …")
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder, "photo").with_suffix(Path(file["name"]).suffix)
+                try:
+                    path.write_bytes(file["content"])
+                    answers.append(answer(path, file["name"]))
+                except Exception as error:  # nobody sees what a widget raises, and one file must not cost the others
+                    answers.append(paragraph(f"{file['name']}: {error}"))
+            shown.value = "".join(answers)
+        said.value = paragraph(note)
+        upload.value = ()  # the same file may be chosen again
+
+    upload.observe(update, "value")
+    return widgets.VBox([upload, said, shown])
+
+
+def paragraph(text: str) -> str:
+    """Turn a text into a paragraph of HTML."""
+    return f"<p>{escape(text)}</p>"
 
 
 def _panel(controls: dict[str, widgets.Widget], show: Callable[..., tuple[plt.Figure, str]], *buttons) -> widgets.VBox:

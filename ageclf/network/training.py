@@ -2,7 +2,6 @@
 
 import math
 import shutil
-import sys
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 
@@ -198,7 +197,7 @@ def fit(
         if keras.backend.backend() == "tensorflow":
             callbacks.append(keras.callbacks.TensorBoard(tensorboard, write_graph=False))
         # Once a second: an executed notebook keeps every state of the bar, and training may take hours.
-        shown = {"unit": "batch", "file": sys.stdout, "mininterval": 1, "ncols": 100}
+        shown = {"unit": "batch", "mininterval": 1, "ncols": 100}
         with tqdm(desc=phase, initial=(done - first) * steps, total=(last - first) * steps, **shown) as bar:
             model.fit(
                 Batches(*train, batch_size, seed, epoch=done),

@@ -2,6 +2,7 @@
 
 import re
 from base64 import b64decode
+from datetime import UTC, datetime
 from io import BytesIO
 
 import matplotlib as mpl
@@ -109,3 +110,32 @@ def test_a_picture_is_described_and_its_figure_closed():
     before = plt.get_fignums()
     assert panels.picture(plots.age_counts([3, 5]).figure, "ages < 6").count("ages &lt; 6") == 2
     assert plt.get_fignums() == before
+
+
+def choose(panel, *files):
+    """Choose files, pairs of a name and its content, as a browser hands them over."""
+    panel.children[0].value = [
+        {"name": name, "type": "", "size": len(content), "content": content, "last_modified": datetime.now(UTC)}
+        for name, content in files
+    ]
+
+
+def test_every_chosen_file_is_answered_and_none_of_them_stays_on_the_disk():
+    seen_files = []
+
+    def answer(path, name):
+        seen_files.append(path)
+        if name == "b.png":
+            raise ValueError("no <face>")
+        return f"{name} holds {path.read_bytes().decode()}, as {path.suffix}. "
+
+    panel = panels.upload_panel(answer, [".png", ".heic"], "what answers")
+    upload, said, shown = panel.children
+    assert upload.accept == ".png,.heic"
+    choose(panel, ("../a.HEIC", b"one"), ("b.png", b"two"), ("..", b"three"))
+    assert shown.value == "../a.HEIC holds one, as .HEIC. <p>b.png: no &lt;face&gt;</p>.. holds three, as . "
+    assert said.value == "<p>what answers</p>"
+    assert len(seen_files) == 3
+    assert not any(path.exists() for path in seen_files)
+    choose(panel, ("../a.HEIC", b"four"))  # the same file again, edited meanwhile
+    assert shown.value == "../a.HEIC holds four, as .HEIC. "

@@ -1,10 +1,12 @@
-"""JupyterLab as a person uses it, in headless Chromium: a notebook opened, all cells run from the menu, a slider moved.
+"""JupyterLab as a person uses it, in headless Chromium: a notebook opened, all cells run from the menu, a slider moved,
+a photo chosen. And the page of `make demo`.
 
 What it looked like is kept in reports/screenshots/.
 """
 
 import os
 import re
+import shlex
 import shutil
 import socket
 import subprocess
@@ -12,12 +14,17 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
+from barriers import serious_barriers
+from PIL import Image
 from playwright.sync_api import Page, expect
 from sample_runs import environment
+from skimage.data import astronaut
 
 import ageclf
 from ageclf.faces.groups import REFERENCE_EDGES, group_names
@@ -46,25 +53,31 @@ def root(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def lab(root):
     """The address of a JupyterLab as `make lab` starts it, on the copies, with nobody's settings."""
+    options = ["--IdentityProvider.token=", *(["--allow-root"] if os.geteuid() == 0 else [])]
+    yield from served(root, "lab", options)
+
+
+@pytest.fixture(scope="module")
+def demo(root):
+    """The address of the page that `make demo` serves."""
+    yield from served(root, "demo", [])
+
+
+def served(root: Path, target: str, options: list[str]) -> Iterator[str]:
+    """Yield the address of the server that a target of the Makefile starts, once it answers there."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{free.getsockname()[1]}"
     own = ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")
     own += ("JUPYTERLAB_SETTINGS_DIR", "JUPYTERLAB_WORKSPACES_DIR")
     makefile = (ageclf.CHECKOUT / "Makefile").read_text().replace("\\\n", "")
-    options = re.search(r"-m jupyterlab (.+) \$\(if", makefile)[1].split()
-    options += ["--no-browser", f"--port={address.split(':')[-1]}", "--IdentityProvider.token="]
-    options += ["--allow-root"] if os.geteuid() == 0 else []
-    with (root / "server.log").open("w") as log:
-        server = subprocess.Popen(
-            [sys.executable, "-m", "jupyterlab", *options],
-            cwd=root,
-            env=environment(root) | {name: str(root / name.lower()) for name in own},
-            stdout=log,
-            stderr=log,
-        )
+    typed = re.search(rf"^{target}: .*\n\t\$\(PYTHON\) (-m .+?)(\$\(if .+)?$", makefile, re.MULTILINE)[1]
+    command = [sys.executable, *shlex.split(typed), *options, "--no-browser", f"--port={address.split(':')[-1]}"]
+    everywhere = environment(root) | {name: str(root / name.lower()) for name in own}
+    with (root / f"{target}.log").open("w") as log:
+        server = subprocess.Popen(command, cwd=root, env=everywhere, stdout=log, stderr=log)
     while not answers(f"{address}/api/status"):
-        assert server.poll() is None, (root / "server.log").read_text()
+        assert server.poll() is None, (root / f"{target}.log").read_text()
         time.sleep(0.2)
     yield address
     server.terminate()
@@ -73,20 +86,21 @@ def lab(root):
 
 def answers(url: str) -> bool:
     try:
-        return urllib.request.urlopen(url).status == 200
-    except urllib.error.URLError:
-        return False
+        urllib.request.urlopen(url)
+    except urllib.error.URLError as error:
+        return isinstance(error, urllib.error.HTTPError)  # Voilà has no such page, and says so
+    return True
 
 
 @pytest.fixture
-def page(browser, lab):
-    """A window that asks nobody but the server."""
+def page(browser):
+    """A window that hears from nobody but servers on this computer."""
     page = browser.new_context(viewport={"width": 1400, "height": 1000}).new_page()
-    asked = []
-    page.on("request", lambda request: asked.append(request.url))
+    answered = []
+    page.on("response", lambda response: answered.append(response.url))
     yield page
     page.context.close()
-    assert [url for url in asked if not url.startswith((lab, "data:", "blob:"))] == []
+    assert [url for url in answered if not url.startswith(("http://127.0.0.1:", "data:", "blob:"))] == []
 
 
 def run_all(page: Page, lab: str, path: Path) -> list[nbformat.NotebookNode]:
@@ -149,3 +163,47 @@ def test_a_slider_is_moved_and_the_faces_below_it_are_others(page, lab, root):
     expect(page.locator("body")).to_have_attribute("data-jp-theme-light", "false")
     expect(page.locator("#jupyterlab-splash")).to_have_count(0)
     keep(page, "06_prediction-panel-dark")
+
+
+@pytest.fixture
+def photos(tmp_path) -> list[Path]:
+    """A photo of a face, one of more than 10 MB in which there is none, and a file that is no photo."""
+    paths = [tmp_path / name for name in ("astronaut.jpg", "noise.png", "text.jpg")]
+    Image.fromarray(astronaut()).save(paths[0])
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (2000, 2000, 3), dtype=np.uint8)).save(paths[1])
+    assert paths[1].stat().st_size > 11e6
+    paths[2].write_text("no photo")
+    return paths
+
+
+def choose_photos(page: Page, photos: list[Path]) -> None:
+    """Choose photos in the panel, and wait for what it answers about each."""
+    with page.expect_file_chooser() as chosen:
+        page.get_by_role("button", name="choose photos").click()
+    chosen.value.set_files(photos)
+    expect(page.get_by_text("text.jpg: not a picture that can be read")).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_text("noise.png: no face found")).to_be_visible()
+    expect(page.get_by_role("img", name="astronaut.jpg")).to_be_visible()
+    expect(page.get_by_role("columnheader", name="second guess").last).to_be_visible()
+
+
+def test_photos_are_chosen_and_answered_below_the_notebook_s_faces(page, lab, root, photos):
+    path = root / "notebooks" / "photos.ipynb"
+    shutil.copy(root / "notebooks" / "06_prediction.ipynb", path)  # whose kernel may run already, and count its cells
+    run_all(page, lab, path)
+    page.get_by_role("button", name="choose photos").scroll_into_view_if_needed()
+    choose_photos(page, photos)
+    page.get_by_role("img", name="astronaut.jpg").scroll_into_view_if_needed()
+    keep(page, "06_prediction-photos")
+
+
+@pytest.mark.parametrize("width", [390, 1200])
+def test_the_demo_answers_photos_on_a_page_of_its_own(page, demo, photos, width):
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto(demo)
+    expect(page.get_by_role("heading", name="Age groups in photos")).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_text("Do not use it to decide anything about a person.")).to_be_visible()
+    choose_photos(page, photos)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert not serious_barriers(page)
+    keep(page, f"demo-{width}")
