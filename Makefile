@@ -65,7 +65,8 @@ clean-reports: $(INSTALLED)  ## remove what runs wrote under reports/, and nothi
 	@$(PYTHON) -m ageclf clean-reports
 
 # The last thing that an installation writes is $(INSTALLED). Without it, an installation was interrupted: start anew.
-# Kernels that papermill starts cannot be encrypted, and each would warn of that: they read that only errors are shown.
+# Kernels that papermill starts cannot be encrypted, and each would warn of that: they read that only errors are shown. And
+# that their language is Python 3: JupyterLab marks a notebook as modified where the version is not the one it stores.
 $(INSTALLED): requirements.lock pyproject.toml $(KERNELS)
 	@test -e $@ || { for python in python3.13 python3.12 python3.11 python3; do \
 	  $$python -c 'import ensurepip, sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && \

@@ -32,6 +32,7 @@ def test_notebook_is_stored_clean_and_short(path):
     cells = code_cells(path)
     assert not any(cell.outputs or cell.execution_count for cell in cells), "stored without outputs"
     lines = [len(cell.source.splitlines()) for cell in cells if "parameters" not in cell.metadata.get("tags", [])]
+    assert nbformat.read(path, as_version=4).metadata["language_info"]["version"] == "3", "as the kernels of .venv say"
     assert len(cells) <= 25
     assert statistics.median(lines) <= 5
     assert nbformat.read(path, as_version=4).cells[0].source.startswith("# ")

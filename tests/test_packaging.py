@@ -107,7 +107,7 @@ def test_the_hooks_leave_everything_as_it_is(clone):
 def test_the_hooks_strip_a_notebook_and_put_a_file_in_order(clone):
     path, script = clone / "notebooks" / "02_brightness.ipynb", clone / "ageclf" / "untidy.py"
     expected, notebook = path.read_text(encoding="utf-8"), nbformat.read(path, as_version=4)
-    notebook.metadata |= {"language_info": {"name": "python", "version": "3.12.1"}, "widgets": {"state": {}}}
+    notebook.metadata |= {"widgets": {"state": {}}}
     for cell in (cell for cell in notebook.cells if cell.cell_type == "code"):
         cell.outputs, cell.execution_count = [v4.new_output("stream", text="a face")], 1
         cell.metadata |= {"papermill": {"duration": 1.0}, "scrolled": True}

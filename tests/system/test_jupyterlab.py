@@ -142,6 +142,13 @@ def test_the_readme_opens_first_and_leads_to_the_notebooks(page, lab):
     expect(page.locator(".jp-Notebook").get_by_role("heading", name="01 · Black edges")).to_be_visible()
 
 
+def test_a_notebook_that_was_only_opened_is_not_marked_as_modified(page, lab):
+    page.goto(f"{lab}/lab/tree/notebooks/02_brightness.ipynb?reset")
+    expect(page.get_by_role("button", name="Python 3 (ipykernel) | Idle")).to_be_visible(timeout=PATIENCE)
+    page.wait_for_timeout(3000)  # what the kernel says of itself comes after that
+    expect(page.locator(".jp-mod-current.jp-mod-dirty")).to_have_count(0)
+
+
 def test_a_notebook_runs_from_the_menu_and_nothing_pops_up(page, lab, root):
     outputs = run_all(page, lab, root / "notebooks" / "01_black_edges.ipynb")
     assert len([output for output in outputs if "image/png" in output.get("data", {})]) == 6
