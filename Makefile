@@ -17,7 +17,7 @@ override KEEP := $(value KEEP)
 export RUN DATA PROFILE KEEP
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## */\1\t/p' Makefile | expand --tabs 16
+	@awk -F ':.*## +' '/^[a-z-]+:.*## / { printf "%-16s%s\n", $$1, $$2 }' Makefile
 
 # No question about news at the first start, and encrypted kernels: each of the others prints a warning.
 lab: $(INSTALLED)  ## open JupyterLab on the README, with its links to the notebooks
