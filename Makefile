@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help lab report sweep sweep-plan test test-system bench export model-card clean-reports clean-training
 
-VENV := .venv
+VENV ?= .venv
 PYTHON := $(VENV)/bin/python
 INSTALLED := $(VENV)/installed
 KERNELS := profiles/ipython/ipython_kernel_config.json
