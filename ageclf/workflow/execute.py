@@ -181,7 +181,7 @@ def execute(folder: Path, lock: IO[str], *calls: list[str]) -> None:
                         line = progress(folder, seen)
                         print(line, flush=True) if live.disable else live.set_description_str(line)
             finally:
-                with contextlib.suppress(ProcessLookupError, PermissionError):  # nothing is left; on macOS, but zombies
+                with contextlib.suppress(ProcessLookupError, PermissionError):  # nothing is left, or zombies (macOS)
                     os.killpg(process.pid, signal.SIGINT)
                 process.wait()
             run_folder.remove_empty(folder / "failed", *folder.glob("*/failed"))
