@@ -1,5 +1,6 @@
-# JupyterLab with all that the notebooks need. Data, checkpoints and reports are volumes:
-# docker build --tag age-classifier . && docker run --rm --publish 127.0.0.1:8888:8888 age-classifier
+# JupyterLab with all that the notebooks need: it prints its address. Faces come in, and what runs write is kept, as
+# volumes of docker run: --volume "$PWD/faces:/home/lab/age-classifier/data:ro", --volume
+# reports:/home/lab/age-classifier/reports, --volume checkpoint:/home/lab/age-classifier/checkpoint
 FROM python:3.12-slim
 
 # Debian keeps no version but the newest: none can be pinned. The commit that pages and results name comes from git.
