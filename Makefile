@@ -1,9 +1,11 @@
 # Everything a person does with the project. Each target sets up what is missing first.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help lab demo report sweep sweep-plan test test-system bench export model-card clean-reports clean-training
+.PHONY: help lab demo report sweep sweep-plan test test-quick test-system bench export model-card clean-reports \
+  clean-training
 
-VENV := .venv
+VENV ?= .venv
+PYTHONS := python3.13 python3.12 python3.11 python3
 PYTHON := $(VENV)/bin/python
 INSTALLED := $(VENV)/installed
 KERNELS := profiles/ipython/ipython_kernel_config.json
@@ -17,7 +19,7 @@ override KEEP := $(value KEEP)
 export RUN DATA PROFILE KEEP
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## */\1\t/p' Makefile | expand --tabs 16
+	@awk -F ':.*## +' '/^[a-z-]+:.*## / { printf "%-16s%s\n", $$1, $$2 }' Makefile
 
 # No question about news at the first start, and encrypted kernels: each of the others prints a warning. The last setting
 # lets the photo panel take files of more than 10 MB: without it, the connection breaks.
@@ -45,6 +47,9 @@ test: $(INSTALLED)  ## lint, unit tests, all notebooks on the sample, every cell
 	@rm -rf .pytest_cache/d/sample-*  # runs of the sample by earlier tests
 	$(PYTHON) -m pytest tests --ignore tests/system --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
+test-quick: $(INSTALLED)  ## tests that execute no notebook; on another Python: make test-quick VENV=folder PYTHONS=python3.12
+	$(PYTHON) -m pytest tests/faces tests/metrics tests/display tests/network --numprocesses 2 --dist loadfile
+
 test-system: $(INSTALLED)  ## pages and JupyterLab in a browser, a sweep through Slurm (needs Debian's chromium, npm, slurm-wlm, munge; root)
 	NODE_OPTIONS=--use-openssl-ca npm ci --prefix tests/system  # with the certificates that this system trusts
 	$(PYTHON) -m pytest tests/system
@@ -68,7 +73,7 @@ clean-reports: $(INSTALLED)  ## remove what runs wrote under reports/, and nothi
 # Kernels that papermill starts cannot be encrypted, and each would warn of that: they read that only errors are shown. And
 # that their language is Python 3: JupyterLab marks a notebook as modified where the version is not the one it stores.
 $(INSTALLED): requirements.lock pyproject.toml $(KERNELS)
-	@test -e $@ || { for python in python3.13 python3.12 python3.11 python3; do \
+	@test -e $@ || { for python in $(PYTHONS); do \
 	  $$python -c 'import ensurepip, sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && \
 	  exec $$python -m venv --clear $(VENV); \
 	done; echo 'Python 3.11, 3.12 or 3.13 with its venv module is needed (Debian: apt install python3-venv).' >&2; exit 1; }

@@ -11,20 +11,21 @@ import subprocess
 import sys
 from pathlib import Path
 
+import joblib
+
 import ageclf
 
 HERE = Path(__file__).parent
 
 
 def describe_machine() -> str:
-    """Return a sentence on processor, memory, versions and commit."""
+    """Return a sentence on processor, memory, versions and commit. Linux only."""
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     name = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     code = ageclf.code()
     versions = ", ".join(f"{name} {version}" for name, version in code["versions"].items())
-    cores = len(os.sched_getaffinity(0))
-    return f"{cores} cores of {name}, {memory:.0f} GiB; {versions}; commit {code['commit']}."
+    return f"{joblib.cpu_count()} cores of {name}, {memory:.0f} GiB; {versions}; commit {code['commit']}."
 
 
 def section(script: Path, data: str | None) -> str:

@@ -1,4 +1,7 @@
-"""Run pieces of code in turns, in processes of their own where that matters, and print what they took as tables."""
+"""Run pieces of code in turns, in processes of their own where that matters, and print what they took as tables.
+
+Linux only: its /proc tells what a process took, and it drops a file from its page cache when it is asked to.
+"""
 
 import json
 import multiprocessing
@@ -19,7 +22,7 @@ from pathlib import Path
 before = time.perf_counter()
 {code}
 seconds = time.perf_counter() - before
-# Linux only. (ru_maxrss would not do: a child starts with the peak of its parent.)
+# (ru_maxrss would not do: a child starts with the peak of its parent.)
 peak = int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 1024
 print(json.dumps([seconds, peak]))
 """

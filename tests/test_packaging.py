@@ -1,5 +1,6 @@
 """What lies around the package: lock file, conda environment, citation, and the hooks before a commit."""
 
+import json
 import os
 import re
 import shutil
@@ -43,6 +44,45 @@ def test_conda_environment_installs_the_lock_file_and_the_package():
     python, _, pip = environment["dependencies"]
     assert pip["pip"] == ["-r requirements.lock", "-e ."]
     assert python.removeprefix("python=") in SpecifierSet(PROJECT["requires-python"])
+
+
+@pytest.fixture
+def dockerfile():
+    """The steps of the Dockerfile: for each instruction, what it was given, in order."""
+    steps = {}
+    text = (CHECKOUT / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", "")
+    for instruction, given in re.findall(r"^([A-Z]+) (.+)$", text, re.MULTILINE):
+        steps.setdefault(instruction, []).append(given)
+    return steps
+
+
+def test_the_container_has_the_python_of_conda_the_lock_file_and_a_user_who_is_not_root(dockerfile):
+    environment = yaml.safe_load((CHECKOUT / "environment.yml").read_text())
+    assert dockerfile["FROM"] == [f"python:{environment['dependencies'][0].removeprefix('python=')}-slim"]
+    assert [copied.split()[1:] for copied in dockerfile["COPY"]] == [["requirements.lock", "."], [".", "."]]
+    assert "--requirement requirements.lock" in dockerfile["RUN"][-2]
+    assert dockerfile["USER"][-1] not in ("root", "0")
+    assert dockerfile["CMD"] == ['["make", "lab"]']
+
+
+def test_an_editor_opens_the_same_container_on_the_checkout_in_its_place(dockerfile):
+    opened = json.loads((CHECKOUT / ".devcontainer" / "devcontainer.json").read_text())
+    assert (CHECKOUT / ".devcontainer" / opened["build"]["dockerfile"]).resolve() == CHECKOUT / "Dockerfile"
+    assert (CHECKOUT / ".devcontainer" / opened["build"]["context"]).resolve() == CHECKOUT
+    assert ([opened["workspaceFolder"]], [opened["remoteUser"]]) == (dockerfile["WORKDIR"], dockerfile["USER"])
+    assert f"target={opened['workspaceFolder']}," in opened["workspaceMount"]
+    assert [str(port) for port in opened["forwardPorts"]] == dockerfile["EXPOSE"]
+    assert opened["postAttachCommand"].split() == json.loads(dockerfile["CMD"][0])
+
+
+def test_a_container_gets_nothing_that_git_ignores():
+    """No face, no network of somebody's, no environment. What git tracks goes along, or its commit would be dirty."""
+
+    def rules(name):
+        lines = (CHECKOUT / name).read_text(encoding="utf-8").splitlines()
+        return [line.rstrip("/") for line in lines if line and not line.startswith("#")]
+
+    assert rules(".dockerignore") == [line if "/" in line else f"**/{line}" for line in rules(".gitignore")]
 
 
 def test_kernels_that_papermill_starts_do_not_warn_that_nothing_is_encrypted(tmp_path):

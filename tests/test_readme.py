@@ -159,6 +159,17 @@ def test_the_worst_slices_and_the_calibration_are_those_of_the_recorded_run():
     assert f"error from {before:.3f} to {after:.3f}" in TEXT
 
 
+def test_how_children_and_old_people_fare_is_what_the_recorded_run_says():
+    readme, groups = " ".join(README.split()), METRICS["groups"]
+    for group, words in {"0-5": "ages 0–5", "6-18": "6–18", "66+": "66 and over", "31-45": "31–45"}.items():
+        recall = METRICS["per_group"][groups.index(group)]["recall"]["value"]
+        assert f"{recall:.1%} for {words}".replace("%", " %") in readme
+    for group, other, words in (("6-18", "19-30", "19–30"), ("66+", "46-65", "46–65")):
+        counts = METRICS["confusion"][groups.index(group)]
+        assert counts[groups.index(other)] / sum(counts) == pytest.approx(0.25, abs=0.01)
+        assert f"a quarter of whom are taken for {words};" in readme
+
+
 def test_speed_is_that_of_the_recorded_benchmarks():
     lines = (ageclf.CHECKOUT / "docs" / "benchmarks.md").read_text(encoding="utf-8").splitlines()
     recorded_rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if line.startswith("|")]

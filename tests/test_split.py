@@ -4,11 +4,13 @@ import bz2
 import hashlib
 import json
 import re
+import tomllib
 
 import numpy as np
 import pandas as pd
 import pytest
 import split
+import yaml
 
 import ageclf
 
@@ -30,6 +32,16 @@ def test_the_lines_in_its_readme_find_the_part_of_every_face(tmp_path, monkeypat
     assert len(faces) == 600
     assert set(faces["part"]) == {"train", "val", "test"}
     assert len(faces[["cluster", "part"]].drop_duplicates()) == faces["cluster"].nunique()
+
+
+def test_the_card_at_its_head_names_the_file_its_size_and_the_licence():
+    """In the words of the Hugging Face Hub, which reads it there."""
+    card = yaml.safe_load(README.split("---\n")[1])
+    (table,) = card["configs"]
+    assert len(pd.read_csv(FOLDER / table["data_files"])) == len(PUBLISHED)
+    assert (card["size_categories"], 10_000 < len(PUBLISHED) < 100_000) == ("10K<n<100K", True)
+    project = tomllib.loads((ageclf.CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert card["license"] == project["license"].lower()
 
 
 def test_it_is_a_table_of_hashes_with_each_cluster_in_one_part():

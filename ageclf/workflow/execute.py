@@ -2,7 +2,6 @@
 
 import contextlib
 import csv
-import fcntl
 import json
 import logging
 import os
@@ -16,6 +15,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
+import joblib
+from filelock import lock_descriptor
 from tqdm import tqdm
 
 # What takes long to import is imported where it is needed: pandas, SciPy and OpenCV with `faces`, papermill and
@@ -27,7 +28,7 @@ from ageclf.workflow.dependencies import COMPARISON, TRAINING
 from ageclf.workflow.run_files import read_defaults, read_run
 
 CHECKOUT = ageclf.CHECKOUT
-CORES = len(os.sched_getaffinity(0))
+CORES = joblib.cpu_count()  # those that this process may use, by its affinity and by the limits of its container
 LOGGER = logging.getLogger(__name__)  # warnings go to standard error
 tqdm.monitor_interval = 0  # no thread beside what starts other processes
 
@@ -56,7 +57,7 @@ def make_report(
     from ageclf.workflow import pages
 
     folder, checkpoint = (ageclf.ROOT / place / run["run"] for place in ("reports", "checkpoint"))
-    options = ["--profile", str(Path(profile).absolute())] if profile else ["--cores", "all"]
+    options = ["--profile", str(Path(profile).absolute())] if profile else ["--cores", str(CORES)]
     options += ["--notemp"] if keep_networks else []
     # The checkpoint of a run that is no sweep is no output of a rule: Snakemake cannot miss it.
     trains = TRAINING in run["notebooks"] and not sweep
@@ -65,7 +66,7 @@ def make_report(
         describe(folder, run, source)
         for configuration, content in run["configurations"].items():
             describe(folder / configuration, {"run": f"{run['run']}/{configuration}", **content}, source)
-        execute(folder, lock, options, *([["--cores", "all", f"{COMPARISON}.ipynb"]] if sweep else []))
+        execute(folder, lock, options, *([["--cores", str(CORES), f"{COMPARISON}.ipynb"]] if sweep else []))
         run_folder.remove_empty(checkpoint)  # of a sweep; not empty when trainings were stopped
         for place in (*run["configurations"], ""):
             pages.write_pages(folder / place)
@@ -129,10 +130,8 @@ def locked(folder: Path) -> Iterator[IO[str]]:
     folder.parent.mkdir(parents=True, exist_ok=True)
     path = folder.parent / f".{folder.name}.lock"
     with open(path, "a", opener=lambda path, flags: os.open(path, flags | os.O_NOFOLLOW, 0o666)) as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise BlockingIOError(f"the report of {folder.name!r} is being made already, wait for that") from None
+        if not lock_descriptor(lock.fileno(), blocking=False):  # a file that is ours to hand on: see `execute`
+            raise BlockingIOError(f"the report of {folder.name!r} is being made already, wait for that")
         yield lock
 
 
@@ -182,7 +181,7 @@ def execute(folder: Path, lock: IO[str], *calls: list[str]) -> None:
                         line = progress(folder, seen)
                         print(line, flush=True) if live.disable else live.set_description_str(line)
             finally:
-                with contextlib.suppress(ProcessLookupError):  # nothing is left of the group
+                with contextlib.suppress(ProcessLookupError, PermissionError):  # nothing is left, or zombies (macOS)
                     os.killpg(process.pid, signal.SIGINT)
                 process.wait()
             run_folder.remove_empty(folder / "failed", *folder.glob("*/failed"))

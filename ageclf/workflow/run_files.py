@@ -185,7 +185,7 @@ def _read_axes(file: str, grid: dict[str, Any], executed: Sections) -> Axes:
             for same in (name for values in sections.values() for name in values if name in SAME):
                 raise ValueError(f"{where}: {same} must be the same in all configurations, or they cannot be compared")
         axis = parameter or section
-        if axis in axes or len(levels) < len(values):
+        if axis in axes or len({label.lower() for label in levels}) < len(values):  # a folder of macOS may be both
             raise ValueError(f"{where}: two axes, or two values of this one, have the same name; take one out")
         axes[axis] = levels
     return axes

@@ -298,6 +298,7 @@ def test_a_label_may_be_called_like_a_parameter(checkout):
         ({"grid": {"04_training.epochs": [1, 2.5]}}, r"epochs must be of type int, got 2.5"),
         ({"grid": {"04_training.epochs": [1, -2]}}, r"epochs must be from 0 to 10000, got -2"),
         ({"grid": {"04_training.epochs": [1, 1]}}, r"grid, 04_training.epochs: .* have the same name"),
+        ({"grid": {"a": {"x": {}, "X": {"common": {"seed": 1}}}}}, r"grid, a: .* have the same name"),
         ({"grid": {"common.seed": [1], "04_training.seed": [2]}}, r"grid, 04_training.seed: .* the same name"),
         ({"grid": COLLIDING}, r"grid: 'a-x_b-y_b-z' and 'a-x_b-y_b-z' have the same name"),
         ({"grid": {"a": {"x": {}, "y": {}}}}, r"grid: 'a-x' and 'a-y' have the same name or parameters"),
