@@ -1,0 +1,100 @@
+"""Checkpoints in formats that other programs run without this package: SavedModel, ONNX, OpenVINO and LiteRT."""
+
+import importlib.util
+import json
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+import ageclf
+from ageclf.faces.csv_table import SIZE
+from ageclf.network.backend import keras
+from ageclf.network.checkpoints import load_checkpoint
+
+PACKAGES = {"savedmodel": "tensorflow", "onnx": "tf2onnx", "openvino": "openvino", "litert": "tensorflow"}
+
+
+def export_network(checkpoint: Path, path: Path, form: str) -> None:
+    """Write a checkpoint as `path`, in one of the formats of `ageclf.EXPORTS`.
+
+    Each takes float32 (n, 48, 48, 1) in 0–255, any n, and returns what `predict_probabilities` does. It holds the
+    checkpoint's metadata as JSON: a SavedModel, which is a folder, in the file `provenance.json`; ONNX and OpenVINO
+    as `provenance` among their own metadata; LiteRT as `provenance.json` in a zip archive at its end, where that format
+    has what belongs to a network. The hashes of the training faces are left to the SavedModel, which is no single file.
+    The weights of OpenVINO lie in a second file, of the same name with `.bin`.
+
+    All is written under another name and renamed; an older export is replaced. Raises ValueError for a path that is
+    anything else, where a package is missing, and on another backend than TensorFlow; and what `load_checkpoint` raises.
+    """
+    files = [path, path.with_suffix(".bin")] if form == "openvino" else [path]
+    for file in files:
+        if file.exists() and not _is_export(path):
+            raise ValueError(f"{file} exists and is no export; remove or rename it")
+    lacking = [name for name in {"tensorflow", PACKAGES[form]} if importlib.util.find_spec(name) is None]
+    if lacking or keras.backend.backend() != "tensorflow":
+        remedy = f"pip install {' '.join(lacking)}" if lacking else "leave KERAS_BACKEND unset"
+        raise ValueError(f"TensorFlow exports networks, and {PACKAGES[form]} writes {form}: {remedy}")
+    model, metadata = load_checkpoint(checkpoint)
+    with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as partial:
+        saved, new = Path(partial, "saved"), Path(partial, "new")
+        _save(model, saved)
+        ageclf.write_text(saved / "provenance.json", json.dumps(metadata, indent=1, ensure_ascii=False))
+        new.mkdir()
+        text = json.dumps({key: value for key, value in metadata.items() if key != "training_faces"})
+        WRITERS[form](saved, new / path.name, text)
+        if path.exists():  # at no time a new .bin beside an old .xml
+            path.rename(Path(partial, "old"))
+        for file in reversed(files):
+            (new / file.name).rename(file)
+
+
+def _is_export(path: Path) -> bool:
+    return (path / "saved_model.pb").is_file() or path.is_file() and b"provenance" in path.read_bytes()
+
+
+def _save(model: keras.Model, folder: Path) -> None:
+    """Write a SavedModel, whose `serve` is also its default signature.
+
+    All formats are made from it. Keras' own exporters call the network as if in training, and its ONNX lacks constants:
+    those of EfficientNetV2B0 become inputs.
+    """
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+    grey = keras.InputSpec("float32", (None, SIZE, SIZE, 1), name="grey")
+    archive.add_endpoint("serve", lambda grey: model(grey, training=False), [grey])
+    archive.write_out(folder, verbose=False)
+
+
+def _write_onnx(saved: Path, path: Path, text: str) -> None:
+    from tf2onnx import convert, tf_loader
+
+    graph, inputs, outputs = tf_loader.from_saved_model(str(saved), None, None)
+    network, _ = convert.from_graph_def(graph, input_names=inputs, output_names=outputs)
+    network.metadata_props.add(key="provenance", value=text)
+    path.write_bytes(network.SerializeToString())
+
+
+def _write_openvino(saved: Path, path: Path, text: str) -> None:
+    sys.modules["openvino_telemetry"] = None  # or the import of OpenVINO sends a message to Google Analytics
+    import openvino
+
+    network = openvino.convert_model(saved)
+    network.set_rt_info(text, "provenance")
+    openvino.serialize(network, path)  # `save_model` would round the weights to float16
+
+
+def _write_litert(saved: Path, path: Path, text: str) -> None:
+    import tensorflow as tf
+
+    path.write_bytes(tf.lite.TFLiteConverter.from_saved_model(str(saved)).convert())
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("provenance.json", text)
+
+
+WRITERS = {
+    "savedmodel": lambda saved, path, _: saved.rename(path),
+    "onnx": _write_onnx,
+    "openvino": _write_openvino,
+    "litert": _write_litert,
+}
