@@ -14,7 +14,8 @@ override RUN := $(value RUN)
 override DATA := $(value DATA)
 override PROFILE := $(value PROFILE)
 override KEEP := $(value KEEP)
-export RUN DATA PROFILE KEEP
+override FORMAT := $(value FORMAT)
+export RUN DATA PROFILE KEEP FORMAT
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## */\1\t/p' Makefile | expand --tabs 16
@@ -47,8 +48,8 @@ test-system: $(INSTALLED)  ## pages and JupyterLab in a browser, a sweep through
 bench: $(INSTALLED)  ## speed and memory against plain baselines, into docs/benchmarks.md: make bench [DATA=path] (hours)
 	@$(PYTHON) benchmarks/_collect.py docs/benchmarks.md $${DATA:+--data="$$DATA"}
 
-export: $(INSTALLED)  ## write a network as a TensorFlow SavedModel: make export RUN=name
-	@$(PYTHON) -m ageclf export --run="$$RUN"
+export: $(INSTALLED)  ## write a network for other programs: make export RUN=name [FORMAT=savedmodel|onnx|openvino|litert]
+	@$(PYTHON) -m ageclf export --run="$$RUN" $${FORMAT:+--format="$$FORMAT"}
 
 model-card: $(INSTALLED)  ## write the numbers of docs/best/metrics.json into MODEL_CARD.md
 	@$(PYTHON) docs/model_card.py

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import logging
 import sys
 import tempfile
 import zipfile
@@ -11,8 +12,6 @@ import ageclf
 from ageclf.faces.csv_table import SIZE
 from ageclf.network.backend import keras
 from ageclf.network.checkpoints import load_checkpoint
-
-PACKAGES = {"savedmodel": "tensorflow", "onnx": "tf2onnx", "openvino": "openvino", "litert": "tensorflow"}
 
 
 def export_network(checkpoint: Path, path: Path, form: str) -> None:
@@ -25,24 +24,25 @@ def export_network(checkpoint: Path, path: Path, form: str) -> None:
     The weights of OpenVINO lie in a second file, of the same name with `.bin`.
 
     All is written under another name and renamed; an older export is replaced. Raises ValueError for a path that is
-    anything else, where a package is missing, and on another backend than TensorFlow; and what `load_checkpoint` raises.
+    anything else, where a package is missing, and on another backend than TensorFlow; and what `load_checkpoint` does.
     """
     files = [path, path.with_suffix(".bin")] if form == "openvino" else [path]
     for file in files:
         if file.exists() and not _is_export(path):
             raise ValueError(f"{file} exists and is no export; remove or rename it")
-    lacking = [name for name in {"tensorflow", PACKAGES[form]} if importlib.util.find_spec(name) is None]
+    write, *packages = WRITERS[form]
+    lacking = [name for name in packages if importlib.util.find_spec(name) is None]
     if lacking or keras.backend.backend() != "tensorflow":
         remedy = f"pip install {' '.join(lacking)}" if lacking else "leave KERAS_BACKEND unset"
-        raise ValueError(f"TensorFlow exports networks, and {PACKAGES[form]} writes {form}: {remedy}")
+        raise ValueError(f"FORMAT={form} needs {' and '.join(packages)}: {remedy}")
     model, metadata = load_checkpoint(checkpoint)
     with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as partial:
         saved, new = Path(partial, "saved"), Path(partial, "new")
-        _save(model, saved)
+        write_saved_model(model, saved)
         ageclf.write_text(saved / "provenance.json", json.dumps(metadata, indent=1, ensure_ascii=False))
         new.mkdir()
         text = json.dumps({key: value for key, value in metadata.items() if key != "training_faces"})
-        WRITERS[form](saved, new / path.name, text)
+        write(saved, new / path.name, text)
         if path.exists():  # at no time a new .bin beside an old .xml
             path.rename(Path(partial, "old"))
         for file in reversed(files):
@@ -50,14 +50,14 @@ def export_network(checkpoint: Path, path: Path, form: str) -> None:
 
 
 def _is_export(path: Path) -> bool:
-    return (path / "saved_model.pb").is_file() or path.is_file() and b"provenance" in path.read_bytes()
+    return (path / "saved_model.pb").is_file() or (path.is_file() and b"provenance" in path.read_bytes())
 
 
-def _save(model: keras.Model, folder: Path) -> None:
-    """Write a SavedModel, whose `serve` is also its default signature.
+def write_saved_model(model: keras.Model, folder: Path) -> None:
+    """Write a SavedModel, from which all formats are made; its `serve` is its default signature, too.
 
-    All formats are made from it. Keras' own exporters call the network as if in training, and its ONNX lacks constants:
-    those of EfficientNetV2B0 become inputs.
+    Keras' own exporters would call the network as if in training, but for LiteRT's; and in their ONNX, constants that a
+    layer computes, as EfficientNetV2B0's normalization does, become inputs.
     """
     archive = keras.export.ExportArchive()
     archive.track(model)
@@ -69,8 +69,10 @@ def _save(model: keras.Model, folder: Path) -> None:
 def _write_onnx(saved: Path, path: Path, text: str) -> None:
     from tf2onnx import convert, tf_loader
 
-    graph, inputs, outputs = tf_loader.from_saved_model(str(saved), None, None)
-    network, _ = convert.from_graph_def(graph, input_names=inputs, output_names=outputs)
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # tf2onnx uses what TensorFlow calls deprecated
+    found = tf_loader.from_saved_model(saved, None, None, ["serve"], ["serve"], return_tensors_to_rename=True)
+    graph, inputs, outputs, names = found  # with the names, or inputs would have those of TensorFlow's graph
+    network, _ = convert.from_graph_def(graph, None, inputs, outputs, tensors_to_rename=names)
     network.metadata_props.add(key="provenance", value=text)
     path.write_bytes(network.SerializeToString())
 
@@ -92,9 +94,10 @@ def _write_litert(saved: Path, path: Path, text: str) -> None:
         archive.writestr("provenance.json", text)
 
 
+# Of each format, what makes it of a SavedModel, and the packages which that needs.
 WRITERS = {
-    "savedmodel": lambda saved, path, _: saved.rename(path),
-    "onnx": _write_onnx,
-    "openvino": _write_openvino,
-    "litert": _write_litert,
+    "savedmodel": (lambda saved, path, _: saved.rename(path), "tensorflow"),
+    "onnx": (_write_onnx, "tensorflow", "tf2onnx"),
+    "openvino": (_write_openvino, "tensorflow", "openvino"),
+    "litert": (_write_litert, "tensorflow"),
 }
