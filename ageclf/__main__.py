@@ -85,9 +85,7 @@ def export(name: str, form: str) -> Path:
         raise FileNotFoundError(f"no checkpoint of a run {name!r}; make export RUN=name takes {names}")
     from ageclf.network.export import export_network
 
-    path = folder / f"{name}{ageclf.EXPORTS[form]}"
-    export_network(found[name], path, form)
-    return path
+    return export_network(found[name], form)
 
 
 def predict(arguments: argparse.Namespace) -> int:

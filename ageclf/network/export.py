@@ -14,22 +14,22 @@ from ageclf.network.backend import keras
 from ageclf.network.checkpoints import load_checkpoint
 
 
-def export_network(checkpoint: Path, path: Path, form: str) -> None:
-    """Write a checkpoint as `path`, in one of the formats of `ageclf.EXPORTS`.
+def export_network(checkpoint: Path, form: str) -> Path:
+    """Write a checkpoint beside it in one of the formats of `ageclf.EXPORTS`, and return the path.
 
     Each takes float32 (n, 48, 48, 1) in 0–255, any n, and returns what `predict_probabilities` does. It holds the
     checkpoint's metadata as JSON: a SavedModel, which is a folder, in the file `provenance.json`; ONNX and OpenVINO
     as `provenance` among their own metadata; LiteRT as `provenance.json` in a zip archive at its end, where that format
     has what belongs to a network. The hashes of the training faces are left to the SavedModel, which is no single file.
-    The weights of OpenVINO lie in a second file, of the same name with `.bin`.
+    The weights of OpenVINO lie in a second file.
 
-    All is written under another name and renamed; an older export is replaced. Raises ValueError for a path that is
-    anything else, where a package is missing, and on another backend than TensorFlow; and what `load_checkpoint` does.
+    All is written under another name and renamed; an older export is replaced. Raises ValueError where anything else
+    has its name, where a package is missing, and on another backend than TensorFlow; and what `load_checkpoint` does.
     """
-    files = [path, path.with_suffix(".bin")] if form == "openvino" else [path]
-    for file in files:
-        if file.exists() and not _is_export(path):
-            raise ValueError(f"{file} exists and is no export; remove or rename it")
+    path, *_ = files = [checkpoint.with_name(f"{checkpoint.stem}{end}") for end in ageclf.EXPORTS[form]]
+    replaced = (path / "saved_model.pb").is_file() or (path.is_file() and b"provenance" in path.read_bytes())
+    for file in (file for file in files if file.exists() and not replaced):
+        raise ValueError(f"{file} exists and is no export; remove or rename it")
     write, *packages = WRITERS[form]
     lacking = [name for name in packages if importlib.util.find_spec(name) is None]
     if lacking or keras.backend.backend() != "tensorflow":
@@ -37,33 +37,26 @@ def export_network(checkpoint: Path, path: Path, form: str) -> None:
         raise ValueError(f"FORMAT={form} needs {' and '.join(packages)}: {remedy}")
     model, metadata = load_checkpoint(checkpoint)
     with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as partial:
-        saved, new = Path(partial, "saved"), Path(partial, "new")
+        saved = Path(partial, "saved")
         write_saved_model(model, saved)
         ageclf.write_text(saved / "provenance.json", json.dumps(metadata, indent=1, ensure_ascii=False))
-        new.mkdir()
-        text = json.dumps({key: value for key, value in metadata.items() if key != "training_faces"})
-        write(saved, new / path.name, text)
-        if path.exists():  # at no time a new .bin beside an old .xml
+        metadata.pop("training_faces", None)
+        write(saved, Path(partial, path.name), json.dumps(metadata))
+        if replaced:  # at no time a new .bin beside an old .xml
             path.rename(Path(partial, "old"))
         for file in reversed(files):
-            (new / file.name).rename(file)
-
-
-def _is_export(path: Path) -> bool:
-    return (path / "saved_model.pb").is_file() or (path.is_file() and b"provenance" in path.read_bytes())
+            Path(partial, file.name).rename(file)
+    return path
 
 
 def write_saved_model(model: keras.Model, folder: Path) -> None:
     """Write a SavedModel, from which all formats are made; its `serve` is its default signature, too.
 
-    Keras' own exporters would call the network as if in training, but for LiteRT's; and in their ONNX, constants that a
-    layer computes, as EfficientNetV2B0's normalization does, become inputs.
+    A network that is exported as it is, is called as if in training, by Keras' exporters of all formats but LiteRT. And
+    in its ONNX, constants that a layer computes, as EfficientNetV2B0's normalization does, would become inputs.
     """
-    archive = keras.export.ExportArchive()
-    archive.track(model)
-    grey = keras.InputSpec("float32", (None, SIZE, SIZE, 1), name="grey")
-    archive.add_endpoint("serve", lambda grey: model(grey, training=False), [grey])
-    archive.write_out(folder, verbose=False)
+    grey = keras.Input((SIZE, SIZE, 1), name="grey")
+    keras.Model(grey, model(grey, training=False)).export(folder, "tf_saved_model", verbose=False)
 
 
 def _write_onnx(saved: Path, path: Path, text: str) -> None:
@@ -71,8 +64,8 @@ def _write_onnx(saved: Path, path: Path, text: str) -> None:
 
     logging.getLogger("tensorflow").setLevel(logging.ERROR)  # tf2onnx uses what TensorFlow calls deprecated
     found = tf_loader.from_saved_model(saved, None, None, ["serve"], ["serve"], return_tensors_to_rename=True)
-    graph, inputs, outputs, names = found  # with the names, or inputs would have those of TensorFlow's graph
-    network, _ = convert.from_graph_def(graph, None, inputs, outputs, tensors_to_rename=names)
+    graph, *ends, names = found  # without the names, the input would be called as in TensorFlow's graph
+    network, _ = convert.from_graph_def(graph, None, *ends, tensors_to_rename=names)
     network.metadata_props.add(key="provenance", value=text)
     path.write_bytes(network.SerializeToString())
 
