@@ -42,8 +42,8 @@ def load_runtimes(network: keras.Model, folder: Path) -> dict[str, Callable]:
     """Export a network, and return what predicts with it: float32 (n, 48, 48, 1) to probabilities."""
     write_saved_model(network, folder / "saved")
     onnx, openvino_xml = folder / "a.onnx", folder / "a.xml"
-    WRITERS["onnx"][0](folder / "saved", onnx, "{}")
-    WRITERS["openvino"][0](folder / "saved", openvino_xml, "{}")  # which keeps OpenVINO from reporting its use
+    WRITERS["onnx"](folder / "saved", onnx, "{}")
+    WRITERS["openvino"](folder / "saved", openvino_xml, "{}")  # which keeps OpenVINO from reporting its use
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     import onnxruntime
     import openvino

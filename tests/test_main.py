@@ -258,7 +258,7 @@ def test_export_writes_a_saved_model_beside_the_checkpoint(command, tmp_path):
     ("backend", "formats", "printed"),
     [
         ("tensorflow", "openvino onnx", ""),
-        ("jax", "onnx", "error: FORMAT=onnx needs tensorflow and tf2onnx: leave KERAS_BACKEND unset\n"),
+        ("jax", "onnx", "error: TensorFlow writes FORMAT=onnx: leave KERAS_BACKEND unset\n"),
     ],
 )
 def test_export_says_only_what_concerns_a_person_and_reports_to_nobody(tmp_path, backend, formats, printed):

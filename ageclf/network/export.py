@@ -13,6 +13,8 @@ from ageclf.faces.csv_table import SIZE
 from ageclf.network.backend import keras
 from ageclf.network.checkpoints import load_checkpoint
 
+CONVERTERS = {"onnx": ["tf2onnx"], "openvino": ["openvino"]}  # packages that a format needs beside TensorFlow
+
 
 def export_network(checkpoint: Path, form: str) -> Path:
     """Write a checkpoint beside it in one of the formats of `ageclf.EXPORTS`, and return the path.
@@ -30,18 +32,18 @@ def export_network(checkpoint: Path, form: str) -> Path:
     replaced = (path / "saved_model.pb").is_file() or (path.is_file() and b"provenance" in path.read_bytes())
     for file in (file for file in files if file.exists() and not replaced):
         raise ValueError(f"{file} exists and is no export; remove or rename it")
-    write, *packages = WRITERS[form]
-    lacking = [name for name in packages if importlib.util.find_spec(name) is None]
+    lacking = [one for one in ("tensorflow", *CONVERTERS.get(form, ())) if importlib.util.find_spec(one) is None]
     if lacking or keras.backend.backend() != "tensorflow":
         remedy = f"pip install {' '.join(lacking)}" if lacking else "leave KERAS_BACKEND unset"
-        raise ValueError(f"FORMAT={form} needs {' and '.join(packages)}: {remedy}")
+        raise ValueError(f"TensorFlow writes FORMAT={form}: {remedy}")
     model, metadata = load_checkpoint(checkpoint)
     with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as partial:
-        saved = Path(partial, "saved")
+        saved = Path(partial, f"{checkpoint.stem}{ageclf.EXPORTS['savedmodel'][0]}")
         write_saved_model(model, saved)
         ageclf.write_text(saved / "provenance.json", json.dumps(metadata, indent=1, ensure_ascii=False))
         metadata.pop("training_faces", None)
-        write(saved, Path(partial, path.name), json.dumps(metadata))
+        if form in WRITERS:
+            WRITERS[form](saved, Path(partial, path.name), json.dumps(metadata))
         if replaced:  # at no time a new .bin beside an old .xml
             path.rename(Path(partial, "old"))
         for file in reversed(files):
@@ -87,10 +89,4 @@ def _write_litert(saved: Path, path: Path, text: str) -> None:
         archive.writestr("provenance.json", text)
 
 
-# Of each format, what makes it of a SavedModel, and the packages which that needs.
-WRITERS = {
-    "savedmodel": (lambda saved, path, _: saved.rename(path), "tensorflow"),
-    "onnx": (_write_onnx, "tensorflow", "tf2onnx"),
-    "openvino": (_write_openvino, "tensorflow", "openvino"),
-    "litert": (_write_litert, "tensorflow"),
-}
+WRITERS = {"onnx": _write_onnx, "openvino": _write_openvino, "litert": _write_litert}

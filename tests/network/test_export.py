@@ -56,12 +56,13 @@ def folder(tmp_path_factory, networks):
     folder = tmp_path_factory.mktemp("exports") / "checkpoint"
     folder.mkdir()
     small, metadata, _ = networks["small"]
-    write_saved_model(small, folder / "saved")
-    (folder / "saved" / "provenance.json").write_text(json.dumps(metadata))
+    write_saved_model(small, folder / "small-savedmodel")
+    (folder / "small-savedmodel" / "provenance.json").write_text(json.dumps(metadata))
     for file in (SHIPPED, SHIPPED.with_suffix(".json")):
         shutil.copy(file, folder)
-    for form, ends in reversed(ageclf.EXPORTS.items()):  # the SavedModel last, which is renamed
-        WRITERS[form][0](folder / "saved", folder / f"small{ends[0]}", json.dumps(metadata))
+    for form, write in WRITERS.items():
+        write(folder / "small-savedmodel", folder / f"small{ageclf.EXPORTS[form][0]}", json.dumps(metadata))
+    for form, ends in ageclf.EXPORTS.items():
         assert export_network(folder / SHIPPED.name, form) == folder / f"{SHIPPED.stem}{ends[0]}"
     return folder
 
@@ -124,7 +125,7 @@ def test_constants_that_a_layer_computes_are_no_inputs_of_an_onnx_file(tmp_path,
     x = keras.layers.Normalization(mean=100.0, variance=400.0)(inputs)
     model = keras.Model(inputs, keras.layers.Dense(6, "softmax")(keras.layers.GlobalAveragePooling2D()(x)))
     write_saved_model(model, tmp_path / "saved")
-    WRITERS["onnx"][0](tmp_path / "saved", tmp_path / "a.onnx", "{}")
+    WRITERS["onnx"](tmp_path / "saved", tmp_path / "a.onnx", "{}")
     _, predict = open_onnx(tmp_path / "a.onnx")
     grey = np.float32(faces)[..., np.newaxis]
     np.testing.assert_allclose(predict(grey), model.predict(grey, verbose=0), rtol=0, atol=1e-5)
@@ -212,5 +213,5 @@ def test_a_damaged_checkpoint_leaves_no_export(checkpoint):
 @pytest.mark.parametrize(("form", "package"), [("onnx", "tf2onnx"), ("openvino", "openvino")])
 def test_a_missing_package_is_named_with_what_to_type(form, package, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(ValueError, match=rf"^FORMAT={form} needs tensorflow and {package}: pip install {package}$"):
+    with pytest.raises(ValueError, match=rf"^TensorFlow writes FORMAT={form}: pip install {package}$"):
         export_network(tmp_path / "some.keras", form)
