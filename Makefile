@@ -16,7 +16,8 @@ override RUN := $(value RUN)
 override DATA := $(value DATA)
 override PROFILE := $(value PROFILE)
 override KEEP := $(value KEEP)
-export RUN DATA PROFILE KEEP
+override FORMAT := $(value FORMAT)
+export RUN DATA PROFILE KEEP FORMAT
 
 help:  ## list the targets
 	@awk -F ':.*## +' '/^[a-z-]+:.*## / { printf "%-16s%s\n", $$1, $$2 }' Makefile
@@ -57,8 +58,8 @@ test-system: $(INSTALLED)  ## pages and JupyterLab in a browser, a sweep through
 bench: $(INSTALLED)  ## speed and memory against plain baselines, into docs/benchmarks.md: make bench [DATA=path] (hours)
 	@$(PYTHON) benchmarks/_collect.py docs/benchmarks.md $${DATA:+--data="$$DATA"}
 
-export: $(INSTALLED)  ## write a network as a TensorFlow SavedModel: make export RUN=name
-	@$(PYTHON) -m ageclf export --run="$$RUN"
+export: $(INSTALLED)  ## write a network for other programs: make export RUN=name [FORMAT=savedmodel|onnx|openvino|litert]
+	@$(PYTHON) -m ageclf export --run="$$RUN" $${FORMAT:+--format="$$FORMAT"}
 
 model-card: $(INSTALLED)  ## write the numbers of docs/best/metrics.json into MODEL_CARD.md
 	@$(PYTHON) docs/model_card.py

@@ -28,6 +28,7 @@ SCHEMA = 2  # of every JSON file that `write_json` writes; *.schema.json name it
 # Files of a checkpoint: the network, its provenance, the state of a stopped training. Networks of Keras 2 are HDF5.
 NETWORK, PROVENANCE, STATE = ".keras", ".json", ".training.npz"
 NETWORKS = (NETWORK, ".h5")
+EXPORTS = {"savedmodel": ["-savedmodel"], "onnx": [".onnx"], "openvino": [".xml", ".bin"], "litert": [".tflite"]}
 
 
 def __getattr__(name: str) -> object:

@@ -31,8 +31,9 @@ def main() -> int:
         command.add_argument("--data", help="file or folder of faces, or sample; default: that of the run file")
     command = commands.add_parser("clean-training", help="remove the state and the checkpoint of a run's training")
     command.add_argument("--run", required=True, help="name of the run; lab is that of a notebook run by hand")
-    command = commands.add_parser("export", help="write a run's network as a TensorFlow SavedModel, under checkpoint/")
+    command = commands.add_parser("export", help="write a run's network for other programs, under checkpoint/")
     command.add_argument("--run", required=True, help="name of the run, or of a shipped checkpoint: ckpt-…")
+    command.add_argument("--format", default="savedmodel", help=f"one of {', '.join(ageclf.EXPORTS)}")
     command = commands.add_parser("predict", help="predict the age groups of the faces in photos")
     command.add_argument("photos", nargs="+", metavar="PHOTO", help="a picture, or a folder of pictures")
     command.add_argument("--run", default="best", help="name of the run whose checkpoint predicts, or the shipped one")
@@ -52,7 +53,7 @@ def main() -> int:
         elif arguments.command == "clean-training":
             print("removed:", *execute.clean_training(arguments.run), sep="\n  ")
         elif arguments.command == "export":
-            print(f"The SavedModel is in {export(arguments.run)}")
+            print(f"The network is in {export(arguments.run, arguments.format)}; docs/export.md shows how to use it")
         else:
             execute.clean_reports()
     except (ValueError, OSError) as error:
@@ -74,16 +75,17 @@ def report_or_sweep(arguments: argparse.Namespace) -> int:
     return 1 if failures else 0
 
 
-def export(name: str) -> Path:
+def export(name: str, form: str) -> Path:
+    if form not in ageclf.EXPORTS:
+        raise ValueError(f"no format {form!r}; make export FORMAT=name takes {', '.join(ageclf.EXPORTS)}")
     folder = ageclf.ROOT / "checkpoint"
     found = {path.stem: path for path in sorted(folder.glob("[!.]*")) if path.suffix in ageclf.NETWORKS}
     if name not in found:
         names = ", ".join(found) or "nothing yet: run 04_training first"
         raise FileNotFoundError(f"no checkpoint of a run {name!r}; make export RUN=name takes {names}")
-    from ageclf.network.checkpoints import export_saved_model
+    from ageclf.network.export import export_network
 
-    export_saved_model(found[name], folder / f"{name}-savedmodel")
-    return folder / f"{name}-savedmodel"
+    return export_network(found[name], form)
 
 
 def predict(arguments: argparse.Namespace) -> int:

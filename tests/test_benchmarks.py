@@ -133,7 +133,9 @@ def test_the_parts_of_a_training_step_add_up(capsys, monkeypatch):
 def test_prediction_compares_at_the_same_probabilities(csv, capsys, monkeypatch):
     prediction.main([str(csv)], {1: 1, 3: 1})
     (table,) = tables(capsys.readouterr().out)
-    assert [row[1] for row in table[1:]] == ["1", "3"] * 2
+    ways = ["predict_probabilities", "ONNX Runtime", "OpenVINO", "baseline: predict"]
+    assert [row[1:3] for row in table[1:]] == [[count, way] for count in ("1", "3") for way in ways] * 2
+    assert [row[4] for row in table[4::4]] == ["1.00"] * 4
     honest = prediction.predict_probabilities
     monkeypatch.setattr(prediction, "predict_probabilities", lambda *given: honest(*given) + 2e-4)
     with pytest.raises(ValueError, match=r"probabilities differ by 2\.\de-04"):

@@ -49,6 +49,10 @@ def command(tmp_path, monkeypatch, capsys):
         (["report", "--run", "../runs/sample"], "error: there is no run file runs/../runs/sample.yaml; RUN"),
         (["sweep-plan"], "error: no sweep is named; RUN=name takes one of augmentation, brightness, "),
         (["sweep", "--run", ""], "error: no sweep is named; RUN=name takes one of "),
+        (
+            ["export", "--run", "a", "--format", "tf"],
+            "error: no format 'tf'; make export FORMAT=name takes savedmodel, onnx,",
+        ),
         (["export", "--run", ""], "error: no checkpoint of a run ''; make export RUN=name takes nothing yet: run 04_"),
     ],
 )
@@ -183,12 +187,13 @@ def test_make_hands_names_and_paths_on_as_typed(tmp_path, text):
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
-    given = [f"RUN={text}", f"DATA={text}", f"PROFILE={text}"]
+    given = [f"RUN={text}", f"DATA={text}", f"PROFILE={text}", f"FORMAT={text}"]
     words = [f"--run={text}", f"--data={text}", f"--profile={text}"]
     assert make("sweep", *given) == ["sweep", *words]
     assert make("sweep", *given, "KEEP=$(shell touch INJ)") == ["sweep", *words, "--keep-networks"]
     assert make("report", RUN=text, DATA=text) == ["report", *words[:2]]
     assert make("report", RUN="", DATA="") == ["report"]
+    assert make("export", *given) == ["export", words[0], f"--format={text}"]
     assert not (tmp_path / "INJ").exists()
 
 
@@ -247,6 +252,28 @@ def test_export_writes_a_saved_model_beside_the_checkpoint(command, tmp_path):
     assert command("export", "--run", "a.b") == (0, "")
     folder = tmp_path / "checkpoint" / "a.b-savedmodel"
     assert {"saved_model.pb", "provenance.json"} <= {path.name for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize(
+    ("backend", "formats", "printed"),
+    [
+        ("tensorflow", "openvino onnx", ""),
+        ("jax", "onnx", "error: TensorFlow writes FORMAT=onnx: leave KERAS_BACKEND unset\n"),
+    ],
+)
+def test_export_says_only_what_concerns_a_person_and_reports_to_nobody(tmp_path, backend, formats, printed):
+    """Libraries warn of each other, and OpenVINO leaves an identifier at home where it reports that it is used."""
+    (tmp_path / "home").mkdir()
+    save_checkpoint(build_network(image_size=16), tmp_path / "checkpoint" / "a.keras", METADATA | {"image_size": 16})
+    code = "import sys\nfrom ageclf.__main__ import main\nfor form in sys.argv.pop().split():\n    "
+    code += "sys.argv[5:] = [form]\n    status = main()\nsys.exit(status)"
+    outside = {"AGECLF_ROOT": str(tmp_path), "HOME": str(tmp_path / "home"), "KERAS_BACKEND": backend}
+    line = [sys.executable, "-c", code, "export", "--run", "a", "--format", formats]
+    done = subprocess.run(line, cwd=ageclf.CHECKOUT, env=os.environ | outside, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (2 if printed else 0, printed)
+    written = {path.suffix for path in (tmp_path / "checkpoint").iterdir()} - {".keras", ".json"}
+    assert written == (set() if printed else {".xml", ".bin", ".onnx"})
+    assert {path.name for path in (tmp_path / "home").iterdir()} <= {".cache", ".config", ".keras"}
 
 
 @pytest.fixture(scope="module")

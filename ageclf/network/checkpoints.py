@@ -5,7 +5,6 @@ network.
 import io
 import json
 import re
-import tempfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +14,6 @@ from jsonschema import Draft4Validator
 from jsonschema.exceptions import best_match
 
 import ageclf
-from ageclf.faces.csv_table import SIZE
 from ageclf.faces.groups import REFERENCE_EDGES, group_names
 from ageclf.network import old_hdf5
 from ageclf.network.backend import keras
@@ -168,28 +166,3 @@ def find_checkpoint(checkpoint: str, run: str) -> Path:
     if not found:
         raise FileNotFoundError(f"{own}: no checkpoint of run {run!r} yet, and none is shipped: run 04_training first")
     return found[0]
-
-
-def export_saved_model(checkpoint: Path, folder: Path) -> None:
-    """Write a checkpoint as a TensorFlow SavedModel, with its provenance in `provenance.json`.
-
-    Its `serve`, and its default signature, take float32 (n, 48, 48, 1) in 0–255 and return what `predict` does.
-    `folder` is written under another name and renamed; an older SavedModel of that name is replaced. Raises
-    ValueError for a folder that is anything else, and what `load_checkpoint` raises.
-    """
-    if folder.exists() and not (folder / "saved_model.pb").is_file():
-        raise ValueError(f"{folder} exists and is no SavedModel; remove or rename it")
-    model, metadata = load_checkpoint(checkpoint)
-    archive = keras.export.ExportArchive()
-    archive.track(model)
-    # Not `model.export`: that calls the network as if in training.
-    archive.add_endpoint(
-        "serve", lambda x: model(x, training=False), [keras.InputSpec("float32", (None, SIZE, SIZE, 1))]
-    )
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as partial:
-        new = Path(partial, "new")
-        archive.write_out(new, verbose=False)
-        ageclf.write_text(new / "provenance.json", _json(metadata))
-        if folder.exists():
-            folder.rename(Path(partial, "old"))
-        new.rename(folder)

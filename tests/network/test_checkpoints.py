@@ -1,4 +1,4 @@
-"""Checkpoints are loaded as they were saved, or refused in one sentence; exports predict as they do."""
+"""Checkpoints are loaded as they were saved, or refused in one sentence."""
 
 import json
 import math
@@ -17,7 +17,6 @@ from damaged_files import CONTENTS, damage
 
 import ageclf
 from ageclf.faces.groups import REFERENCE_EDGES, group_names
-from ageclf.faces.reading import load_faces
 from ageclf.network import checkpoints
 from ageclf.network.backend import keras
 from ageclf.network.model import augmentation, build_network, flip_averaged
@@ -445,29 +444,3 @@ def test_the_shipped_network_is_the_one_whose_results_are_recorded():
     assert metadata["sha256"] in (path.parent / "README.md").read_text(encoding="utf-8")
     images = np.random.default_rng(0).integers(0, 256, (2, 48, 48)).astype("uint8")
     np.testing.assert_allclose(predict_probabilities(model, images).sum(axis=1), 1, atol=1e-5)
-
-
-def test_the_exported_network_predicts_as_the_checkpoint_does(tmp_path):
-    """With resizing and dropout, which `model.export` would leave active; and in place of an older export."""
-    import tensorflow as tf
-
-    path, folder = tmp_path / "some.keras", tmp_path / "some-savedmodel"
-    checkpoints.save_checkpoint(build_network(image_size=16), path, PROVENANCE)
-    for _ in range(2):
-        checkpoints.export_saved_model(path, folder)
-    faces = load_faces("sample").images[:100, ..., np.newaxis]
-    model, metadata = checkpoints.load_checkpoint(path)
-    expected = model.predict(faces, verbose=0)
-    exported = tf.saved_model.load(str(folder))
-    floats = tf.constant(faces, tf.float32)
-    np.testing.assert_allclose(exported.serve(floats), expected, rtol=0, atol=1e-6)
-    (named,) = exported.signatures["serving_default"](floats).values()
-    np.testing.assert_allclose(named, expected, rtol=0, atol=1e-6)
-    assert json.loads((folder / "provenance.json").read_text()) == metadata
-    assert sorted(left.name for left in tmp_path.iterdir()) == ["some-savedmodel", "some.json", "some.keras"]
-
-
-def test_an_export_never_replaces_another_folder(tmp_path):
-    (tmp_path / "data").mkdir()
-    with pytest.raises(ValueError, match=r"data exists and is no SavedModel; remove or rename it"):
-        checkpoints.export_saved_model(tmp_path / "some.keras", tmp_path / "data")
