@@ -48,8 +48,9 @@ test: $(INSTALLED)  ## lint, unit tests, all notebooks on the sample, every cell
 	@rm -rf .pytest_cache/d/sample-*  # runs of the sample by earlier tests
 	$(PYTHON) -m pytest tests --ignore tests/system --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-test-quick: $(INSTALLED)  ## tests that execute no notebook; on another Python: make test-quick VENV=folder PYTHONS=python3.12
-	$(PYTHON) -m pytest tests/faces tests/metrics tests/display tests/network --numprocesses 2 --dist loadfile
+test-quick: $(INSTALLED)  ## a part of the tests, in minutes; on another Python: make test-quick VENV=folder PYTHONS=python3.12
+	$(PYTHON) -m pytest tests/faces tests/metrics tests/display tests/network/test_model.py tests/network/test_prediction.py \
+	  --numprocesses 2
 
 test-system: $(INSTALLED)  ## pages and JupyterLab in a browser, a sweep through Slurm (needs Debian's chromium, npm, slurm-wlm, munge; root)
 	NODE_OPTIONS=--use-openssl-ca npm ci --prefix tests/system  # with the certificates that this system trusts

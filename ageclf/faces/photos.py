@@ -178,7 +178,8 @@ def _detector() -> object:
     # With its path: the name alone is looked for in the working directory first, and such a file is a pickle.
     weights, stages = Path(mtcnn.__file__).parent / "assets" / "weights", mtcnn.mtcnn.COMMON_STAGES
     named = zip("pro", stages["face_and_landmarks_detection"], strict=True)
-    return mtcnn.MTCNN([stage(weights=f"{weights}/{letter}net.lz4") for letter, stage in named])
+    with contextlib.redirect_stderr(io.StringIO()):  # from Python 3.13 on, lz4 fails to close what it has read
+        return mtcnn.MTCNN([stage(weights=f"{weights}/{letter}net.lz4") for letter, stage in named])
 
 
 def _seen_upright(photo: np.ndarray, points: np.ndarray) -> np.ndarray:

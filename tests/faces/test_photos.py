@@ -434,6 +434,12 @@ def test_without_tensorflow_one_line_says_what_to_do_and_crops_are_still_taken(a
     assert done.stderr.splitlines()[-1] == expected
 
 
+def test_the_detector_is_read_without_a_traceback():
+    code = "from ageclf.faces import photos; photos._detector()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "Traceback" not in done.stderr
+
+
 def test_weights_of_the_detector_are_never_read_from_the_working_directory(tmp_path, monkeypatch):
     """They are pickles, which can run anything, and a folder of photos may come from anybody."""
     for name in ("pnet", "rnet", "onet"):
