@@ -60,12 +60,12 @@ def photo_figures(files: list[Path], faces: DataFrame, groups: list[str]) -> Ite
         yield file, plots.photo_faces(*read_photo(file), found, groups)
 
 
-def photo_panel(run: str = "best", checkpoint: str = "auto") -> VBox:
+def photo_panel(checkpoint: str | Path = "auto") -> VBox:
     """Choose photos in a browser, and see what `predict` answers: a figure and a table of each, or why there are none.
 
     The network is read once, here; a photo is in a file as long as it takes. Raises the errors of `predict`.
     """
-    path = find_checkpoint(checkpoint, run)
+    path = find_checkpoint(checkpoint, "best")
     model, metadata = load_checkpoint(path)
 
     def answer(photo: Path, name: str) -> str:

@@ -94,13 +94,14 @@ def answers(url: str) -> bool:
 
 @pytest.fixture
 def page(browser):
-    """A window that hears from nobody but servers on this computer."""
+    """A window that asks servers on this computer alone: the page's own policy refuses all else, network or not."""
     page = browser.new_context(viewport={"width": 1400, "height": 1000}).new_page()
-    answered = []
-    page.on("response", lambda response: answered.append(response.url))
+    asked, refused = set(), set()
+    page.on("request", lambda request: asked.add(request.url))
+    page.on("requestfailed", lambda request: refused.add(request.url) if request.failure == "csp" else None)
     yield page
     page.context.close()
-    assert [url for url in answered if not url.startswith(("http://127.0.0.1:", "data:", "blob:"))] == []
+    assert [url for url in asked - refused if not url.startswith(("http://127.0.0.1:", "data:", "blob:"))] == []
 
 
 def run_all(page: Page, lab: str, path: Path) -> list[nbformat.NotebookNode]:
